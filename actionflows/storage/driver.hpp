@@ -291,6 +291,15 @@ struct Health {
   std::uint64_t bytes = 0;     // occupied; likewise
 };
 
+// What every driver is configured with, beside what is its own.
+struct DriverLimits {
+  std::uint64_t max_events = 10'000;  // a session's log; a commit that would pass it is `exhausted`
+  std::uint32_t max_chains = 1'000;   // the highest chain number of a session
+  std::uint32_t max_steps = 5'000;    // the highest step number of a chain
+  std::chrono::milliseconds log_retention = std::chrono::days{7};       // after the newest event
+  std::chrono::milliseconds archive_retention = std::chrono::days{30};  // after being archived
+};
+
 // ---- the interface
 // --------------------------------------------------------------------------------
 
