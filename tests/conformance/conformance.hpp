@@ -24,6 +24,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,10 @@ struct DriverUnderTest {
   // How many random sequences the model-based test runs; a slow backend sets a lower number.
   int sequences = 10'000;
 };
+
+inline std::ostream& operator<<(std::ostream& out, const DriverUnderTest& driver) {
+  return out << driver.name;
+}
 
 // Names the tests: Memory/DriverConformance.Reads.../memory
 inline std::string name_of_driver(const testing::TestParamInfo<DriverUnderTest>& info) {
@@ -91,12 +96,12 @@ class DriverConformance : public testing::TestWithParam<DriverUnderTest> {
 };
 
 // Expects that `call` throws a StorageError with this code.
-#define EXPECT_STORAGE_ERROR(call, error_code)                                      \
-  try {                                                                             \
-    static_cast<void>(call);                                                        \
-    ADD_FAILURE() << #call " was let through";                                      \
-  } catch (const ::actionflows::StorageError& error) {                              \
-    EXPECT_EQ(to_string(error.code()), to_string(error_code)) << error.message();   \
+#define EXPECT_STORAGE_ERROR(call, error_code)                                    \
+  try {                                                                           \
+    static_cast<void>(call);                                                      \
+    ADD_FAILURE() << #call " was let through";                                    \
+  } catch (const ::actionflows::StorageError& error) {                            \
+    EXPECT_EQ(to_string(error.code()), to_string(error_code)) << error.message(); \
   }
 
 }  // namespace actionflows::test

@@ -133,15 +133,13 @@ UserView view_of(StorageDriver& driver, const UserId& user) {
 }
 
 std::vector<ListedSession> all_sessions(StorageDriver& driver, ListQuery query) {
-  return all_pages<ListedSession, SessionPage>(std::move(query), [&](const ListQuery& page) {
-    return run(driver.list_sessions(page));
-  });
+  return all_pages<ListedSession, SessionPage>(
+      std::move(query), [&](const ListQuery& page) { return run(driver.list_sessions(page)); });
 }
 
 std::vector<ArchivedChain> all_archived(StorageDriver& driver, ListQuery query) {
-  return all_pages<ArchivedChain, ArchivePage>(std::move(query), [&](const ListQuery& page) {
-    return run(driver.list_archive(page));
-  });
+  return all_pages<ArchivedChain, ArchivePage>(
+      std::move(query), [&](const ListQuery& page) { return run(driver.list_archive(page)); });
 }
 
 }  // namespace actionflows::test

@@ -5,7 +5,10 @@
 
 #include <iosfwd>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace actionflows::test {
@@ -32,6 +35,14 @@ struct UserView {
 };
 
 std::ostream& operator<<(std::ostream& out, const UserView& view);
+
+// The sessions or the archive of one user, or of all, in pages of this size.
+inline ListQuery pages_of(std::optional<UserId> user, std::size_t limit = 50) {
+  ListQuery query;
+  query.user = std::move(user);
+  query.limit = limit;
+  return query;
+}
 
 std::string line_of(const ListedSession& session);
 std::string line_of(const ArchivedChain& chain);
