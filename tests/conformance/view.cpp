@@ -121,14 +121,15 @@ SessionView view_of(StorageDriver& driver, const SessionId& session,
   return view;
 }
 
-UserView view_of(StorageDriver& driver, const UserId& user) {
-  ListQuery query;
-  query.user = user;
+UserView view_of(StorageDriver& driver, const UserId& user, std::size_t page,
+                 const std::optional<std::string>& state) {
+  ListQuery query = pages_of(user, page);
   UserView view;
-  for (const ListedSession& session : all_sessions(driver, query))
-    view.sessions.push_back(line_of(session));
   for (const ArchivedChain& chain : all_archived(driver, query))
     view.archive.push_back(line_of(chain));
+  query.state = state;
+  for (const ListedSession& session : all_sessions(driver, query))
+    view.sessions.push_back(line_of(session));
   return view;
 }
 

@@ -51,7 +51,9 @@ std::string line_of(const ArchivedChain& chain);
 // sequence in `read` and in `read_events`), must agree: throws std::logic_error when it doesn't.
 SessionView view_of(StorageDriver& driver, const SessionId& session,
                     std::span<const RecordKey> keys);
-UserView view_of(StorageDriver& driver, const UserId& user);
+// In pages of this size; the sessions of all states, or of one.
+UserView view_of(StorageDriver& driver, const UserId& user, std::size_t page = 50,
+                 const std::optional<std::string>& state = std::nullopt);
 
 // Every page from `query.after` on. Throws std::logic_error when a page is longer than asked for or
 // when the pages don't come to an end.
