@@ -347,7 +347,8 @@ class StorageDriver {
   virtual Task<std::unique_ptr<Subscription>> subscribe(std::optional<SessionId> session) = 0;
 
   // Moves the deadline, never back and never by less than the touch interval; so does a commit.
-  // False: no live session; nothing is created.
+  // False: no live session, or its deadline is at or before `activity.last_active`; nothing is
+  // created, and what has expired stays so.
   virtual Task<bool> touch(const SessionId& session, const Activity& activity) = 0;
 
   // Removes the events before `first_kept`, at most all but the newest one: the log keeps its

@@ -260,6 +260,8 @@ void MemoryStorage::check(const Commit& commit, const Session* session) const {
     return put.key == RecordKey::of_session() && put.expected_version == 0;
   });
   if (!live && !creates) conflict("there is no such session");
+  if (live && session->order_time <= commit.at && !commit.end_session)
+    conflict("the session has expired");
   if (commit.precondition == Precondition::fresh && session != nullptr && !session->fresh())
     conflict("something stands under this session id");
   if (commit.precondition == Precondition::expired && !(live && session->order_time <= commit.at))
@@ -583,6 +585,7 @@ Task<bool> MemoryStorage::touch(const SessionId& id, const Activity& activity) {
   const std::lock_guard lock(shard.mutex);
   Session* session = shard.find(lookup);
   if (session == nullptr || !session->live()) co_return false;
+  if (session->order_time <= activity.last_active) co_return false;
   move_in_lists(shard, *session, activity, std::nullopt);
   co_return true;
 }
