@@ -169,6 +169,7 @@ struct CommitResult {
   std::uint64_t first_sequence = 0;  // of this commit's events
   std::uint64_t last_sequence = 0;
   bool repeated = false;  // had been applied before: the sequences are those of then
+  Activity activity;      // of the session from now on; meaningless when it was ended
   Durability durability;
 };
 
@@ -296,6 +297,9 @@ struct DriverLimits {
   std::uint64_t max_events = 10'000;  // a session's log; a commit that would pass it is `exhausted`
   std::uint32_t max_chains = 1'000;   // the highest chain number of a session
   std::uint32_t max_steps = 5'000;    // the highest step number of a chain
+  // A deadline that would move by less stays where it is: so busy sessions are not moved about in
+  // the indexes at every commit.
+  std::chrono::milliseconds touch_interval{0};
   std::chrono::milliseconds log_retention = std::chrono::days{7};       // after the newest event
   std::chrono::milliseconds archive_retention = std::chrono::days{30};  // after being archived
 };
@@ -342,7 +346,9 @@ class StorageDriver {
   // exists wakes it.
   virtual Task<std::unique_ptr<Subscription>> subscribe(std::optional<SessionId> session) = 0;
 
-  // Moves the deadline, never back. False: no live session; nothing is created.
+  // Moves the deadline, never back and never by less than the touch interval; so does a commit.
+  // False: no live session, or its deadline is at or before `activity.last_active`; nothing is
+  // created, and what has expired stays so.
   virtual Task<bool> touch(const SessionId& session, const Activity& activity) = 0;
 
   // Removes the events before `first_kept`, at most all but the newest one: the log keeps its

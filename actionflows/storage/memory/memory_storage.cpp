@@ -210,8 +210,12 @@ Task<CommitResult> MemoryStorage::commit(const Commit& commit) {
   Session* session = shard.find(lookup);
 
   // A repeat is looked for before anything is checked: its own first run changed the versions.
-  if (commit.may_repeat && session != nullptr)
-    if (const auto earlier = session->find_operation(commit.operation_id)) co_return *earlier;
+  if (commit.may_repeat && session != nullptr) {
+    if (auto earlier = session->find_operation(commit.operation_id)) {
+      earlier->activity = {session->last_active, session->order_time};
+      co_return *earlier;
+    }
+  }
 
   // Everything that can refuse comes before everything that changes.
   check(commit, session);
@@ -256,6 +260,8 @@ void MemoryStorage::check(const Commit& commit, const Session* session) const {
     return put.key == RecordKey::of_session() && put.expected_version == 0;
   });
   if (!live && !creates) conflict("there is no such session");
+  if (live && session->order_time <= commit.at && !commit.end_session)
+    conflict("the session has expired");
   if (commit.precondition == Precondition::fresh && session != nullptr && !session->fresh())
     conflict("something stands under this session id");
   if (commit.precondition == Precondition::expired && !(live && session->order_time <= commit.at))
@@ -354,9 +360,10 @@ CommitResult MemoryStorage::apply(const Commit& commit, Shard& shard, Session& s
   move_in_lists(shard, session, commit.activity, commit.listed);
   for (const std::uint32_t number : commit.archive) archive_chain(commit, shard, session, number);
   announce(commit, session);
+  CommitResult result;
+  result.activity = {session.last_active, session.order_time};
   if (commit.end_session) end(shard, session, commit.at);
 
-  CommitResult result;
   result.last_sequence = session.last_sequence();
   result.first_sequence = result.last_sequence - commit.events.size() + 1;
   return result;
@@ -392,7 +399,9 @@ void MemoryStorage::move_in_lists(Shard& shard, Session& session,
                                   const std::optional<Activity>& activity,
                                   const std::optional<ListKeys>& listed) {
   const bool later =
-      activity && (session.user == nullptr || activity->expires > session.order_time);
+      activity && (session.user == nullptr ||
+                   (activity->expires > session.order_time &&
+                    activity->expires >= session.order_time + options_.limits.touch_interval));
   if (!later && !listed) return;
   const UserId user = listed ? listed->user : session.user->id;
   leave_lists(shard, session);
@@ -576,6 +585,7 @@ Task<bool> MemoryStorage::touch(const SessionId& id, const Activity& activity) {
   const std::lock_guard lock(shard.mutex);
   Session* session = shard.find(lookup);
   if (session == nullptr || !session->live()) co_return false;
+  if (session->order_time <= activity.last_active) co_return false;
   move_in_lists(shard, *session, activity, std::nullopt);
   co_return true;
 }
