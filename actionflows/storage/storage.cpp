@@ -216,7 +216,7 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
 // How many chain numbers earlier sessions of this id gave; throws conflict when one is live.
 Task<std::uint32_t> Storage::numbers_given(Transaction& tx) {
   const SessionId& id = tx.session_id();
-  co_await end_expired(id);
+  co_await expire_session(id);
   co_await tx.load(RecordKey::of_session());
   if (tx.live())
     throw failure(ErrorCode::conflict, "session " + id.str() + " exists", tx.operation(), id.str());
@@ -323,7 +323,7 @@ Task<void> Storage::touch_session(const SessionId& id, const Context& context) {
 }
 
 // Ends the session if its deadline has passed; false when there is no such session.
-Task<bool> Storage::end_expired(const SessionId& id) {
+Task<bool> Storage::expire_session(const SessionId& id) {
   Change change = [&](Transaction& tx) -> Task<void> {
     tx.reach_expired();
     co_await tx.load(RecordKey::of_session());

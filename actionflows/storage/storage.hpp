@@ -170,6 +170,8 @@ class Storage {
   Task<bool> restore(const SessionImage& image, const Context& context = Context::none());
   // Removes every trace: live records, archive, log. False: there was none.
   Task<bool> erase_session(const SessionId& id, const Context& context = Context::none());
+  // Ends the session if its deadline has passed; false: it has not, or there is no such session.
+  Task<bool> expire_session(const SessionId& id);
   // Ends expired sessions and removes what is past its retention: at most `limit` of each.
   Task<Upkeep> sweep(std::size_t limit = 100);
   Task<Health> health();
@@ -189,6 +191,11 @@ class Storage {
   Task<Outcome> transact(const SessionId& session, std::string operation, const Context& context,
                          Change change);
 
+  // The record as it stands; throws not_found. What a repeated operation answers with.
+  Task<Session> present_session(const SessionId& id, const std::string& operation);
+  Task<Chain> present_chain(const ChainId& id, const std::string& operation);
+  Task<Step> present_step(const StepId& id, const std::string& operation);
+
   [[nodiscard]] Clock& clock() { return clock_; }
   [[nodiscard]] Random& random() { return random_; }
   [[nodiscard]] const StorageOptions& options() const { return options_; }
@@ -199,10 +206,6 @@ class Storage {
   Task<std::optional<CommitResult>> find_operation(const SessionId& session,
                                                    const Context& context);
   Task<std::uint32_t> numbers_given(Transaction& transaction);
-  Task<bool> end_expired(const SessionId& id);
-  Task<Session> present_session(const SessionId& id, const std::string& operation);
-  Task<Chain> present_chain(const ChainId& id, const std::string& operation);
-  Task<Step> present_step(const StepId& id, const std::string& operation);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

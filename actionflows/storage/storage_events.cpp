@@ -239,7 +239,7 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
   upkeep.chains_removed = swept.chains_removed;
   upkeep.more = swept.more;
   for (const SessionId& id : swept.expired)
-    if (co_await end_expired(id)) ++upkeep.sessions_expired;
+    if (co_await expire_session(id)) ++upkeep.sessions_expired;
   co_return upkeep;
 }
 

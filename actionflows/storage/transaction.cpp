@@ -2,6 +2,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/json/writer.hpp"
+#include "actionflows/storage/chain_batches.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
 #include <algorithm>
@@ -9,10 +10,6 @@
 
 namespace actionflows {
 namespace {
-
-// A chain's event carries as many of its steps as fit here; the rest follow in events of their own.
-// Half of what one event may be, because one step can be nearly as large as that.
-constexpr std::size_t max_batch = std::size_t{1} << 20;
 
 // What an event's envelope adds to its data at the most.
 constexpr std::size_t max_envelope = 4'096;
@@ -187,28 +184,20 @@ void Transaction::create(Chain& chain, std::vector<Step>& steps) {
   check(chain, chain.chain_id.str());
   put(key_of(chain.chain_id), chain, 0);
 
-  std::string data = "{\"chain\":";
-  data += commit_.puts.back().bytes.view();
-  std::string_view type = "chain:compiled";
-  bool open = false;  // whether `data` has begun its list of steps
+  const std::size_t first_step = commit_.puts.size();
   for (Step& step : steps) {
     step.version = 1;
     step.created_at = step.updated_at = at();
     check(step, step.step_id.str());
     put(key_of(step.step_id), step, 0);
-    const Bytes bytes = commit_.puts.back().bytes;
-    if (data.size() + bytes.size() > max_batch && (open || data.size() > 1)) {
-      data += open ? "]}" : "}";
-      append(std::exchange(type, "chain:extended"), at(), chain.chain_id, std::nullopt, data);
-      data = "{";
-      open = false;
-    }
-    if (!open) data += data.size() > 1 ? ",\"steps\":[" : "\"steps\":[";
-    if (std::exchange(open, true)) data += ',';
-    data += bytes.view();
   }
-  data += open ? "]}" : "}";
-  append(type, at(), chain.chain_id, std::nullopt, data);
+  std::vector<std::string_view> step_texts;
+  for (std::size_t i = first_step; i < commit_.puts.size(); ++i)
+    step_texts.push_back(commit_.puts[i].bytes.view());
+  std::string_view type = "chain:compiled";
+  for (const std::string& data :
+       chain_batches(commit_.puts[first_step - 1].bytes.view(), step_texts))
+    append(std::exchange(type, "chain:extended"), at(), chain.chain_id, std::nullopt, data);
 }
 
 void Transaction::create(Step& step) {
