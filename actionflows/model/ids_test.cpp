@@ -28,7 +28,8 @@ TEST(SessionId, MintsUuidsThatCarryTheirTime) {
   EXPECT_EQ(a.str()[14], '7');
   EXPECT_NE(std::string("89ab").find(a.str()[19]), std::string::npos);
   const std::string time = a.str().substr(0, 8) + a.str().substr(9, 4);
-  EXPECT_EQ(std::stoull(time, nullptr, 16), static_cast<unsigned long long>(now.time_since_epoch().count()));
+  EXPECT_EQ(std::stoull(time, nullptr, 16),
+            static_cast<unsigned long long>(now.time_since_epoch().count()));
   EXPECT_TRUE(SessionId::parse(a.str()));
 }
 
@@ -62,7 +63,8 @@ TEST(StepId, NamesItsChainAndNumber) {
 }
 
 TEST(UserId, TakesWhatIdentityProvidersGive) {
-  for (const char* good : {"ada", "auth0|5f7c8ec7c33c6c004bbafe82", "ada+test@example.org", "[a=b]"})
+  for (const char* good :
+       {"ada", "auth0|5f7c8ec7c33c6c004bbafe82", "ada+test@example.org", "[a=b]"})
     EXPECT_TRUE(UserId::parse(good)) << good;
   for (const char* bad : {"", "a b", "a\tb", "\xc3\xa9"}) EXPECT_FALSE(UserId::parse(bad)) << bad;
 }
