@@ -1,4 +1,5 @@
-# Every x_bench.cpp beside a source, and every source in bench/, is a program in build/release/bench.
+# Every x_bench.cpp beside a source, and every source in bench/, is a program of its own, in
+# build/release/bench.
 file(GLOB_RECURSE benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/actionflows/*_bench.cpp
                                             ${PROJECT_SOURCE_DIR}/server/*_bench.cpp
                                             ${PROJECT_SOURCE_DIR}/bench/*.cpp)

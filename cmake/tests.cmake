@@ -4,38 +4,49 @@ include(GoogleTest)
 # Generous: sanitizers make a test up to 20 times slower.
 set(ACTIONFLOWS_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
 
-# Helpers for tests: fakes, and the suite that every storage driver has to pass.
-file(GLOB_RECURSE testing_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/actionflows/testing/*.cpp
-                                                    ${PROJECT_SOURCE_DIR}/actionflows/*/testing/*.cpp)
-add_library(actionflows_testing INTERFACE)
-target_link_libraries(actionflows_testing INTERFACE
+# What tests share: helpers, and what every test is linked with.
+file(GLOB_RECURSE support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
+list(FILTER support_sources EXCLUDE REGEX "_test\\.cpp$")
+if(support_sources)
+  add_library(tests_support STATIC ${support_sources})
+  set(reach PUBLIC)
+else()
+  add_library(tests_support INTERFACE)
+  set(reach INTERFACE)
+endif()
+target_link_libraries(tests_support ${reach}
   actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson)
-target_sources(actionflows_testing INTERFACE ${testing_sources})
+target_compile_definitions(tests_support INTERFACE PROJECT_DIR="${PROJECT_SOURCE_DIR}")
+if(TARGET actionflows_program)
+  target_compile_definitions(tests_support INTERFACE PROGRAM="$<TARGET_FILE:actionflows_program>")
+endif()
 
-# add_tests(<name> <libraries> <sources>...): the program <name>_tests; nothing where it has no test.
-function(add_tests name libraries)
-  set(tests ${ARGN})
-  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
-  if(NOT tests)
+# add_tests(<name> <library> <sources>...): the program <name>_tests; nothing without a test.
+function(add_tests name library)
+  set(program ${name}_tests)
+  if(NOT "${ARGN}" MATCHES "_test\\.cpp")
     return()
   endif()
-  set(program ${name}_tests)
   add_executable(${program} ${ARGN})
-  target_link_libraries(${program} PRIVATE actionflows_testing ${libraries} GTest::gtest_main)
-  target_compile_definitions(${program} PRIVATE PROJECT_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${program} PRIVATE tests_support ${library} GTest::gtest_main)
   target_precompile_headers(${program} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp
                                                <gtest/gtest.h>)
   if(TARGET actionflows_program)
     add_dependencies(${program} actionflows_program)
-    target_compile_definitions(${program} PRIVATE PROGRAM="$<TARGET_FILE:actionflows_program>")
   endif()
-  gtest_discover_tests(${program} DISCOVERY_TIMEOUT 120
+  # Listed when ctest starts, not when it is built: a program under a sanitizer takes its time.
+  gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+                       NO_PRETTY_VALUES
                        PROPERTIES TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS ${name})
 endfunction()
 
-foreach(group unit:actionflows:actionflows
-              server:server:actionflows_server
-              cli:cli:actionflows_cli)
+set(everything actionflows_server)
+if(TARGET actionflows_cli)
+  set(everything actionflows_cli)
+endif()
+
+# Beside the sources.
+foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:cli:${everything})
   string(REPLACE ":" ";" group ${group})
   list(GET group 0 name)
   list(GET group 1 folder)
@@ -44,14 +55,19 @@ foreach(group unit:actionflows:actionflows
   add_tests(${name} ${library} ${sources})
 endforeach()
 
-# Every folder of tests/ that holds an x_test.cpp is a program of its own, its helpers included.
+# The library as others find it: installed, found by find_package and linked into a small program.
+add_test(NAME install.a_program_builds_against_the_installed_library
+         COMMAND ${CMAKE_COMMAND} -D BUILT=${PROJECT_BINARY_DIR} -D COMPILER=${CMAKE_CXX_COMPILER}
+                 -D "FLAGS=${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_RELWITHDEBINFO}"
+                 -D BOOST=${BoostHeaders_INCLUDE_DIR} -D GENERATOR=${CMAKE_GENERATOR}
+                 -P ${PROJECT_SOURCE_DIR}/tests/install/run.cmake)
+set_tests_properties(install.a_program_builds_against_the_installed_library PROPERTIES
+  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS install)
+
+# Every folder of tests/ that holds an x_test.cpp is a program of its own.
 file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
 foreach(folder ${folders})
-  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
   get_filename_component(name ${folder} NAME)
-  set(library actionflows_server)
-  if(TARGET actionflows_cli)
-    set(library actionflows_cli)
-  endif()
-  add_tests(${name} ${library} ${sources})
+  add_tests(${name} ${everything} ${sources})
 endforeach()

@@ -25,11 +25,15 @@ struct ChainFields {
   std::optional<std::string> ref;  // what it was made from: a flow's name, a task's id
   std::optional<std::string> summary;
   std::optional<json::Raw> metadata;  // an object
+
+  friend bool operator==(const ChainFields&, const ChainFields&) = default;
 };
 
 // What its creator says of it. The steps are numbered in their order, from 1.
 struct ChainData : ChainFields {
   std::vector<StepData> steps;
+
+  friend bool operator==(const ChainData&, const ChainData&) = default;
 };
 
 struct Chain : ChainFields {
@@ -50,6 +54,8 @@ struct Chain : ChainFields {
   std::optional<Timestamp> completed_at;  // when it ended, in whatever way
   std::optional<Timestamp> archived_at;
   std::uint64_t version = 0;  // kept by the backend beside the record
+
+  friend bool operator==(const Chain&, const Chain&) = default;
 };
 
 // A change of a chain's writable fields.

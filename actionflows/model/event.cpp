@@ -44,6 +44,14 @@ bool EventType::reserved() const {
 }
 
 template <>
+const schema::Schema<SessionEnd>& schema::schema_of<SessionEnd>() {
+  static const auto& schema = *new auto(object<SessionEnd>(
+      "SessionEnd", "What is kept of a session that has ended.",
+      field("chainCount", &SessionEnd::chain_count, integer())));
+  return schema;
+}
+
+template <>
 const schema::Schema<EventData>& schema::schema_of<EventData>() {
   static const auto& schema = *new auto(object<EventData>(
       "EventData", "An event of the client's own. The nouns session, chain and step are reserved.",

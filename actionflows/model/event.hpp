@@ -43,6 +43,8 @@ struct EventData {
   std::optional<ChainId> chain_id;
   std::optional<StepId> step_id;
   std::optional<json::Raw> data;  // any value
+
+  friend bool operator==(const EventData&, const EventData&) = default;
 };
 
 struct Event {
@@ -55,9 +57,18 @@ struct Event {
   std::optional<StepId> step_id;
   std::string operation_id;  // kept by the backend
   std::optional<json::Raw> data;
+
+  friend bool operator==(const Event&, const Event&) = default;
+};
+
+// The data of the event that ends a session (session:deleted, session:expired).
+struct SessionEnd {
+  std::uint32_t chain_count = 0;  // chain numbers given so far: never to be given again
 };
 
 namespace schema {
+template <>
+const Schema<SessionEnd>& schema_of<SessionEnd>();
 template <>
 const Schema<EventData>& schema_of<EventData>();
 template <>

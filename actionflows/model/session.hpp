@@ -25,6 +25,8 @@ struct SessionData {
   std::optional<std::string> platform;
   std::optional<std::string> summary;
   std::optional<json::Raw> metadata;  // an object
+
+  friend bool operator==(const SessionData&, const SessionData&) = default;
 };
 
 struct Session : SessionData {
@@ -39,6 +41,8 @@ struct Session : SessionData {
   std::optional<Timestamp> completed_at;
   std::uint32_t chain_count = 0;  // chain numbers given so far, those of deleted chains included
   std::uint64_t version = 0;      // kept by the backend beside the record
+
+  friend bool operator==(const Session&, const Session&) = default;
 };
 
 // A change of a session's writable fields.

@@ -26,6 +26,8 @@ struct StepData {
   std::optional<json::Raw> inputs;       // an object
   std::vector<std::uint32_t> waits_for;  // numbers of earlier steps of the chain, ascending
   std::optional<json::Raw> metadata;     // an object
+
+  friend bool operator==(const StepData&, const StepData&) = default;
 };
 
 struct Step : StepData {
@@ -44,6 +46,8 @@ struct Step : StepData {
   Timestamp created_at;
   Timestamp updated_at;
   std::uint64_t version = 0;  // kept by the backend beside the record
+
+  friend bool operator==(const Step&, const Step&) = default;
 };
 
 // A change of a step's writable fields.

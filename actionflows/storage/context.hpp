@@ -25,11 +25,13 @@ struct CallReport {
 //     context.operation_id = "req-7f3a";
 //     co_await storage.update_session(id, update, context);
 struct Context {
-  std::string actor;         // who asks: stands in the events; at most 500 characters
-  std::string operation_id;  // 1-200 characters; makes the call safe to repeat. Empty: one is minted
-  std::optional<Clock::Monotonic> deadline;       // past it the call ends with `timeout`
-  std::optional<std::uint64_t> expected_version;  // of the record named by the call: else `conflict`
-  CallReport* report = nullptr;                   // the caller's
+  std::string actor;  // who asks: stands in the events; at most 500 characters
+  std::string
+      operation_id;  // 1-200 characters; makes the call safe to repeat. Empty: one is minted
+  std::optional<Clock::Monotonic> deadline;  // past it the call ends with `timeout`
+  std::optional<std::uint64_t>
+      expected_version;          // of the record named by the call: else `conflict`
+  CallReport* report = nullptr;  // the caller's
 
   // The one to use where nothing is to be said.
   static const Context& none() {

@@ -1,11 +1,12 @@
 // Storage: the typed, validated interface to sessions, their chains, steps and events.
 //
 // Every record is checked before it is stored and when it is read. Every change is one commit: the
-// records and the events that tell of them, together or not at all. Changes that meet are told apart
-// by versions; the later one is tried again on what the earlier one left, so no update is lost.
+// records and the events that tell of them, together or not at all. Changes that meet are told
+// apart by versions; the later one is tried again on what the earlier one left, so no update is
+// lost.
 //
-// Absent is std::nullopt, never an error, and an error is never told as absent. Everything else that
-// can go wrong throws StorageError (base/error.hpp); each function names the codes beside
+// Absent is std::nullopt, never an error, and an error is never told as absent. Everything else
+// that can go wrong throws StorageError (base/error.hpp); each function names the codes beside
 //   unavailable, timeout  the backend; see `retryable`
 //   corrupt               what is stored does not fit its schema; names the record
 //   invalid               an argument breaks a rule; with all issues
@@ -38,8 +39,8 @@ struct StorageOptions {
   std::chrono::milliseconds session_ttl = std::chrono::hours{24};
   // Of one record or one event's data.
   json::Limits record_limits;
-  // How often a change that met another is tried before the conflict goes to the caller; the wait in
-  // between doubles from 1 ms to 64 ms, with full jitter.
+  // How often a change that met another is tried before the conflict goes to the caller; the wait
+  // in between doubles from 1 ms to 64 ms, with full jitter.
   int max_attempts = 16;
 };
 
@@ -88,8 +89,8 @@ class Storage {
 
   // ---- sessions
 
-  // Without `id` one is minted; with an operation id in the context it is derived from that, so that
-  // a repeated call finds the session it made. conflict: it exists.
+  // Without `id` one is minted; with an operation id in the context it is derived from that, so
+  // that a repeated call finds the session it made. conflict: it exists.
   Task<Session> create_session(UserId user, SessionData data, std::optional<SessionId> id = {},
                                const Context& context = Context::none());
   Task<std::optional<Session>> get_session(const SessionId& id,
@@ -169,6 +170,8 @@ class Storage {
   Task<bool> restore(const SessionImage& image, const Context& context = Context::none());
   // Removes every trace: live records, archive, log. False: there was none.
   Task<bool> erase_session(const SessionId& id, const Context& context = Context::none());
+  // Ends the session if its deadline has passed; false: it has not, or there is no such session.
+  Task<bool> expire_session(const SessionId& id);
   // Ends expired sessions and removes what is past its retention: at most `limit` of each.
   Task<Upkeep> sweep(std::size_t limit = 100);
   Task<Health> health();
@@ -182,21 +185,27 @@ class Storage {
   using Change = std::function<Task<void>(Transaction&)>;
   struct Outcome {
     CommitResult result;
+    std::string operation_id;     // the context's, or the one that was minted
     std::vector<Event> repeated;  // the events of the earlier run; empty: this was the first
   };
   Task<Outcome> transact(const SessionId& session, std::string operation, const Context& context,
                          Change change);
+
+  // The record as it stands; throws not_found. What a repeated operation answers with.
+  Task<Session> present_session(const SessionId& id, const std::string& operation);
+  Task<Chain> present_chain(const ChainId& id, const std::string& operation);
+  Task<Step> present_step(const StepId& id, const std::string& operation);
 
   [[nodiscard]] Clock& clock() { return clock_; }
   [[nodiscard]] Random& random() { return random_; }
   [[nodiscard]] const StorageOptions& options() const { return options_; }
 
  private:
-  Task<CommitResult> commit(Commit commit, const Context& context);
+  Task<Outcome> outcome_of(const SessionId& session, CommitResult result, const Context& context);
   Task<std::vector<Event>> events_of(const SessionId& session, const CommitResult& result);
   Task<std::optional<CommitResult>> find_operation(const SessionId& session,
                                                    const Context& context);
-  Task<void> end_expired(const SessionId& id);
+  Task<std::uint32_t> numbers_given(Transaction& transaction);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

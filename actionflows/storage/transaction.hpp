@@ -1,7 +1,7 @@
 // Transaction: one change of one session while it is being put together.
 //
-// `Storage::transact` hands one to its caller, who reads what the change depends on and says what is
-// to change; then everything is applied as one commit. Whatever was read must stand unchanged at
+// `Storage::transact` hands one to its caller, who reads what the change depends on and says what
+// is to change; then everything is applied as one commit. Whatever was read must stand unchanged at
 // that moment, or the whole is tried again from the beginning.
 //
 // There is no way to change a record without an event that tells of it: so the log alone is enough
@@ -16,7 +16,7 @@
 #include "actionflows/storage/context.hpp"
 #include "actionflows/storage/driver.hpp"
 
-#include <initializer_list>
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,18 +38,28 @@ class Transaction {
   // ---- reading. Throws corrupt where what is stored does not fit its schema.
 
   // Fetches several records at once, for the functions below to find.
-  Task<void> load(std::initializer_list<RecordKey> keys);
   Task<void> load(std::vector<RecordKey> keys);
+  template <std::same_as<RecordKey>... Keys>
+  Task<void> load(Keys... keys) {
+    return load(std::vector<RecordKey>{keys...});
+  }
 
   // The session; throws not_found when it is absent or expired.
   Task<Session> session();
   // Likewise the chain and the step, live or archived.
   Task<Chain> chain(const ChainId& id);
+  Task<std::optional<Chain>> find_chain(const ChainId& id);
   Task<Step> step(const StepId& id);
   // The chain's present steps, in ascending order.
   Task<std::vector<Step>> steps(const Chain& chain);
   // nullopt: there are none.
   Task<std::optional<Credentials>> credentials();
+
+  // From now on what an expired session holds is read, too: for ending it.
+  void reach_expired() { reach_expired_ = true; }
+  // After a load: whether the session's own record is there; whether its deadline has passed.
+  [[nodiscard]] bool live() const { return live_; }
+  [[nodiscard]] bool expired() const { return live_ && activity_.expires <= commit_.at; }
 
   // The highest chain number in the archive, 0: none; the log's newest number, 0: none.
   [[nodiscard]] std::uint32_t last_archived() const { return last_archived_; }
@@ -57,8 +67,8 @@ class Transaction {
 
   // ---- changing. Records are validated; throws invalid. Archived ones: throws illegal_transition.
 
-  // A record that does not exist yet. Its version becomes 1.
-  void create(Session& session);
+  // A record that does not exist yet. Its version becomes 1. `fresh`: nor may an archive or a log.
+  void create(Session& session, bool fresh);
   void create(Chain& chain, std::vector<Step>& steps);
   void create(Step& step);
 
@@ -72,9 +82,10 @@ class Transaction {
   void erase(const Step& step);
   // The chain, as put or read here, and its steps move to the archive.
   void archive(const Chain& chain);
-  // Archives these chains, then erases all that is live.
-  void end_session(std::string_view event_type, const Session& session,
-                   const std::vector<Chain>& archived, bool expired);
+  // Erases all that is live, after what was archived has moved. The event keeps how many chain
+  // numbers were given, so that a later session of the same id goes on from there.
+  // `if_expired`: only if the deadline has passed at that moment.
+  void end_session(std::string_view event_type, const Session& session, bool if_expired = false);
 
   void set_credentials(const std::optional<Credentials>& before, const Credentials& after);
   void erase_credentials();
@@ -97,16 +108,14 @@ class Transaction {
 
   const Loaded* find(RecordKey key) const;
   Task<const Loaded*> fetch(RecordKey key);
-  [[noreturn]] void not_found(const std::string& what, const std::string& id) const;
-  template <class T>
-  T decode(const Loaded& loaded, const std::string& id) const;
   template <class T>
   void check(const T& record, const std::string& id) const;
   template <class T>
   void put(RecordKey key, const T& record, std::uint64_t expected_version);
   void refuse_archived(RecordKey key, const std::string& id) const;
   template <class T>
-  bool change(RecordKey key, const std::string& id, const T& before, T& after, std::string& data);
+  std::optional<std::string> change(RecordKey key, const std::string& id, const T& before,
+                                    T& after);
 
   // constant after construction
   StorageDriver& driver_;
@@ -118,7 +127,7 @@ class Transaction {
   std::vector<Loaded> loaded_;
   Activity activity_;
   bool live_ = false;
-  bool read_ = false;
+  bool reach_expired_ = false;
   std::uint32_t last_archived_ = 0;
   std::uint64_t last_sequence_ = 0;
 };
