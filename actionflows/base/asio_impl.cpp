@@ -1,0 +1,3 @@
+// Asio's own functions, compiled once for the whole program instead of in every source
+// (BOOST_ASIO_SEPARATE_COMPILATION).
+#include <boost/asio/impl/src.hpp>

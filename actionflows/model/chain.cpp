@@ -1,0 +1,129 @@
+#include "actionflows/model/chain.hpp"
+
+#include "actionflows/model/limits.hpp"
+#include "actionflows/schema/object.hpp"
+
+namespace actionflows {
+namespace {
+
+using schema::field;
+using schema::optional_on_create;
+using schema::required_on_create;
+
+auto status_names() {
+  return schema::enumeration<ChainStatus>({{"pending", ChainStatus::pending},
+                                           {"in_progress", ChainStatus::in_progress},
+                                           {"completed", ChainStatus::completed},
+                                           {"failed", ChainStatus::failed},
+                                           {"cancelled", ChainStatus::cancelled}});
+}
+
+auto mode_names() {
+  return schema::enumeration<ExecutionMode>({{"sequential", ExecutionMode::sequential},
+                                             {"parallel", ExecutionMode::parallel},
+                                             {"mixed", ExecutionMode::mixed}});
+}
+
+// The fields that a chain and the request for one have in common.
+auto title() {
+  return field("title", &ChainFields::title, schema::text().min(1).max(max_title))
+      .creation(required_on_create)
+      .writable();
+}
+auto source() {
+  return field("source", &ChainFields::source,
+               schema::enumeration<ChainSource>({{"flow", ChainSource::flow},
+                                                 {"composed", ChainSource::composed},
+                                                 {"meta-task", ChainSource::meta_task}}))
+      .creation(optional_on_create);
+}
+auto ref() {
+  return field("ref", &ChainFields::ref, schema::text().max(max_name))
+      .creation(optional_on_create)
+      .writable()
+      .describe("What it was made from: a flow's name, a task's id.");
+}
+auto summary() {
+  return field("summary", &ChainFields::summary, schema::text().max(max_text))
+      .creation(optional_on_create)
+      .writable();
+}
+auto metadata() {
+  return field("metadata", &ChainFields::metadata, schema::free_object())
+      .creation(optional_on_create)
+      .writable()
+      .describe("Free-form; kept byte for byte.");
+}
+
+}  // namespace
+
+std::string_view to_string(ChainStatus status) {
+  switch (status) {
+    case ChainStatus::pending: return "pending";
+    case ChainStatus::in_progress: return "in_progress";
+    case ChainStatus::completed: return "completed";
+    case ChainStatus::failed: return "failed";
+    case ChainStatus::cancelled: return "cancelled";
+  }
+  return "pending";
+}
+
+std::optional<ChainStatus> parse_chain_status(std::string_view text) {
+  for (const ChainStatus status :
+       {ChainStatus::pending, ChainStatus::in_progress, ChainStatus::completed, ChainStatus::failed,
+        ChainStatus::cancelled})
+    if (text == to_string(status)) return status;
+  return std::nullopt;
+}
+
+std::optional<ChainSource> parse_chain_source(std::string_view text) {
+  if (text == "flow") return ChainSource::flow;
+  if (text == "composed") return ChainSource::composed;
+  if (text == "meta-task") return ChainSource::meta_task;
+  return std::nullopt;
+}
+
+template <>
+const schema::Schema<ChainData>& schema::schema_of<ChainData>() {
+  static const auto& schema = *new auto(object<ChainData>(
+      "ChainData", "What the creator of a chain says of it.", title(), source(), ref(), summary(),
+      metadata(),
+      field("steps", &ChainData::steps, array(object_of<StepData>()).max(max_steps_at_creation))
+          .creation(optional_on_create)
+          .describe("Numbered in their order, from 1.")));
+  return schema;
+}
+
+template <>
+const schema::Schema<Chain>& schema::schema_of<Chain>() {
+  static const auto& schema = *new auto(
+      object<Chain>("Chain", "An ordered plan of steps within a session.",
+                    field("chainId", &Chain::chain_id, identifier()),
+                    field("sessionId", &Chain::session_id, identifier()), title(), source(), ref(),
+                    field("status", &Chain::status, status_names())
+                        .describe("Follows the steps; cancelled by call only."),
+                    field("executionMode", &Chain::execution_mode, mode_names())
+                        .describe("Derived from what waits for what."),
+                    field("stepCount", &Chain::step_count, integer())
+                        .describe("Step numbers given so far, those of deleted steps included."),
+                    field("deletedSteps", &Chain::deleted_steps, integer()),
+                    field("runningSteps", &Chain::running_steps, integer()),
+                    field("completedSteps", &Chain::completed_steps, integer()),
+                    field("failedSteps", &Chain::failed_steps, integer()),
+                    field("skippedSteps", &Chain::skipped_steps, integer()),
+                    field("currentStep", &Chain::current_step, integer().min(1))
+                        .describe("The first step in progress."),
+                    summary(), metadata(), field("createdAt", &Chain::created_at, timestamp()),
+                    field("updatedAt", &Chain::updated_at, timestamp()),
+                    field("startedAt", &Chain::started_at, timestamp()),
+                    field("completedAt", &Chain::completed_at, timestamp())
+                        .describe("When it ended, in whatever way."),
+                    field("archivedAt", &Chain::archived_at, timestamp())
+                        .describe("An archived chain and its steps never change again."),
+                    field("version", &Chain::version, integer().min(1))
+                        .beside()
+                        .describe("Grows by one with each change of the record; the ETag.")));
+  return schema;
+}
+
+}  // namespace actionflows

@@ -1,0 +1,225 @@
+#include "actionflows/services/event_log.hpp"
+
+#include "actionflows/base/error.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+// Looked at again at least this often, whether woken or not: a backend's wake-ups may get lost.
+constexpr std::chrono::seconds longest_wait{5};
+
+// Differences beyond these are counted, not told.
+constexpr std::size_t max_differences = 20;
+constexpr std::size_t max_difference_text = 500;
+
+// What stands in no event is not compared.
+Session comparable(Session session) {
+  session.version = 0;
+  session.last_activity_at = session.expires_at = Timestamp();
+  return session;
+}
+template <class T>
+T comparable(T record) {
+  record.version = 0;
+  return record;
+}
+
+template <class T>
+void compare_record(const std::string& name, const std::optional<T>& stored, const T* rebuilt,
+                    Verification& found) {
+  if (!stored && rebuilt == nullptr) return;
+  ++found.records;
+  const auto differs = [&](const std::string& how) {
+    found.outcome = Verification::Outcome::different;
+    if (found.differences.size() < max_differences)
+      found.differences.push_back((name + ": " + how).substr(0, max_difference_text));
+  };
+  if (!stored) return differs("is in the log, but not stored");
+  if (rebuilt == nullptr) return differs("is stored, but not in the log");
+  std::string change;
+  if (schema::schema_of<T>().diff(comparable(*stored), comparable(*rebuilt), change))
+    differs("the log says " + change);
+}
+
+template <class Map, class Key>
+const typename Map::mapped_type* find_in(const Map& map, const Key& key) {
+  const auto found = map.find(key);
+  return found != map.end() ? &found->second : nullptr;
+}
+
+}  // namespace
+
+// ---- following
+// --------------------------------------------------------------------------------------
+
+EventFollower::EventFollower(Storage& storage, SessionId session, std::uint64_t after,
+                             std::unique_ptr<Subscription> subscription)
+    : storage_(storage),
+      session_(std::move(session)),
+      after_(after),
+      subscription_(std::move(subscription)) {}
+
+Task<EventFollower::Batch> EventFollower::next(std::chrono::milliseconds timeout,
+                                               std::size_t limit) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    Batch batch = co_await read(limit);
+    if (batch.gap || !batch.events.empty() || !batch.corrupt.empty()) co_return batch;
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) co_return batch;
+    co_await subscription_->next(std::min<std::chrono::milliseconds>(left, longest_wait));
+  }
+}
+
+Task<EventFollower::Batch> EventFollower::read(std::size_t limit) {
+  EventFilter filter;
+  filter.after = after_;
+  filter.limit = limit;
+  EventList list = co_await storage_.read_events(session_, filter);
+  Batch batch;
+  if (list.first_sequence > after_ + 1) batch.gap = Gap{after_ + 1, list.first_sequence - 1};
+  batch.events = std::move(list.items);
+  batch.corrupt = std::move(list.corrupt);
+  if (list.next_after) {
+    after_ = *list.next_after;
+  } else if (list.last_sequence > after_) {
+    after_ = list.last_sequence;
+  }
+  co_return batch;
+}
+
+// ---- the log
+// ------------------------------------------------------------------------------------------
+
+std::string_view to_string(Verification::Outcome outcome) {
+  switch (outcome) {
+    case Verification::Outcome::equal: return "equal";
+    case Verification::Outcome::different: return "different";
+    case Verification::Outcome::pruned: return "pruned";
+    case Verification::Outcome::busy: return "busy";
+  }
+  return "different";
+}
+
+Task<Event> EventLog::append(const SessionId& session, EventData data, const Context& context) {
+  return storage_.append_event(session, std::move(data), context);
+}
+
+Task<EventList> EventLog::read(const SessionId& session, EventFilter filter,
+                               const Context& context) {
+  return storage_.read_events(session, std::move(filter), context);
+}
+
+Task<std::uint64_t> EventLog::prune(const SessionId& session, std::uint64_t first_kept,
+                                    const Context& context) {
+  return storage_.prune_events(session, first_kept, context);
+}
+
+Task<std::unique_ptr<EventFollower>> EventLog::follow(const SessionId& session,
+                                                      std::uint64_t after) {
+  // First the subscription, then the first look: so nothing can fall in between.
+  std::unique_ptr<Subscription> subscription = co_await storage_.subscribe(session);
+  co_return std::make_unique<EventFollower>(storage_, session, after, std::move(subscription));
+}
+
+Task<Replay> EventLog::replay(const SessionId& session, std::uint64_t until) {
+  Replay replay;
+  EventFilter filter;
+  filter.limit = 1'000;
+  for (;;) {
+    EventList list = co_await storage_.read_events(session, filter);
+    if (list.first_sequence > 1)
+      throw failure(ErrorCode::corrupt,
+                    "the log of " + session.str() + " begins with event " +
+                        std::to_string(list.first_sequence),
+                    "replay", session.str());
+    if (!list.corrupt.empty()) throw list.corrupt.front();
+    for (const Event& event : list.items) {
+      if (until != 0 && event.sequence > until) co_return replay;
+      replay.apply(event);
+    }
+    if (!list.next_after) co_return replay;
+    filter.after = *list.next_after;
+  }
+}
+
+// ---- verifying
+// ----------------------------------------------------------------------------------------
+
+Task<Verification> EventLog::verify(const SessionId& session) {
+  // State and log are read one after the other; only what stood still in between can be compared.
+  constexpr int attempts = 5;
+  EventFilter newest;
+  newest.limit = 1;
+  Verification found;
+  co_await storage_.expire_session(session);  // else it is gone for readers and not for the log
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    const EventList before = co_await storage_.read_events(session, newest);
+    if (before.last_sequence == 0)
+      throw failure(ErrorCode::not_found, "there is no log of session " + session.str(), "verify",
+                    session.str());
+    if (before.first_sequence > 1) {
+      found.session = session;
+      found.outcome = Verification::Outcome::pruned;
+      co_return found;
+    }
+    found = co_await compare(session);
+    const EventList after = co_await storage_.read_events(session, newest);
+    if (after.last_sequence == before.last_sequence) co_return found;
+  }
+  found.outcome = Verification::Outcome::busy;
+  found.differences.clear();
+  co_return found;
+}
+
+Task<Verification> EventLog::compare(const SessionId& id) {
+  Verification found;
+  found.session = id;
+  const Replay replay = co_await this->replay(id);
+  found.events = replay.last_sequence();
+  const std::optional<Session> stored = co_await storage_.get_session(id);
+  const Session* rebuilt = replay.session() ? &*replay.session() : nullptr;
+  compare_record(id.str(), stored, rebuilt, found);
+
+  std::uint32_t chains = stored ? stored->chain_count : 0;
+  if (!replay.chains().empty()) chains = std::max(chains, replay.chains().rbegin()->first);
+  for (std::uint32_t n = 1; n <= chains; ++n) co_await compare_chain(ChainId(id, n), replay, found);
+  co_return found;
+}
+
+Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Verification& found) {
+  const std::optional<Chain> stored = co_await storage_.get_chain(id);
+  const Chain* rebuilt = find_in(replay.chains(), id.number());
+  // An archived chain that is gone has passed its retention, which no event tells.
+  if (!stored && rebuilt != nullptr && rebuilt->archived_at) co_return;
+  compare_record(id.str(), stored, rebuilt, found);
+  if (!stored) co_return;
+
+  PageQuery page;
+  page.limit = 1'000;
+  std::uint32_t seen = 0;
+  do {
+    const Page<Step> steps = co_await storage_.list_steps(id, std::nullopt, page);
+    if (!steps.corrupt.empty()) throw steps.corrupt.front();
+    for (const Step& step : steps.items) {
+      ++seen;
+      compare_record<Step>(step.step_id.str(), step,
+                           find_in(replay.steps(), std::pair(id.number(), step.number)), found);
+    }
+    page.cursor = steps.next_cursor;
+  } while (page.cursor);
+  const auto begin = replay.steps().lower_bound({id.number(), 0});
+  const auto end = replay.steps().lower_bound({id.number() + 1, 0});
+  const auto rebuilt_steps = static_cast<std::uint32_t>(std::distance(begin, end));
+  if (seen < rebuilt_steps) {
+    found.outcome = Verification::Outcome::different;
+    found.differences.push_back(id.str() + ": the log knows " + std::to_string(rebuilt_steps) +
+                                " steps, " + std::to_string(seen) + " are stored");
+  }
+}
+
+}  // namespace actionflows

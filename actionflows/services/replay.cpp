@@ -1,0 +1,101 @@
+#include "actionflows/services/replay.hpp"
+
+#include "actionflows/base/error.hpp"
+#include "actionflows/storage/chain_batches.hpp"
+
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+[[noreturn]] void refuse(const Event& event, const std::string& why) {
+  const std::string name = event.session_id.str() + "#" + std::to_string(event.sequence);
+  throw failure(ErrorCode::corrupt, "event " + name + " (" + event.type.str() + ") " + why,
+                "replay", name);
+}
+
+template <class T>
+T decode(const Event& event, std::string_view data) {
+  T value;
+  Issues issues;
+  if (!schema::schema_of<T>().decode(data, schema::Form::stored, value, issues))
+    refuse(event, "does not hold the record it should: " + to_string(issues.front().path) + ": " +
+                      issues.front().message);
+  return value;
+}
+
+}  // namespace
+
+void Replay::apply(const Event& event) {
+  if (last_sequence_ != 0 && event.sequence != last_sequence_ + 1)
+    refuse(event, "does not follow event " + std::to_string(last_sequence_));
+  last_sequence_ = event.sequence;
+  const std::string_view data = event.data ? event.data->view() : std::string_view("{}");
+  const std::string_view noun = event.type.noun();
+  if (noun == "session") apply_session(event, data);
+  if (noun == "chain") apply_chain(event, data);
+  if (noun == "step") apply_step(event, data);
+}
+
+void Replay::apply_session(const Event& event, std::string_view data) {
+  const std::string_view verb = event.type.verb();
+  if (verb == "token_issued" || verb == "token_revoked") return;
+  if (verb == "created") {
+    if (session_) refuse(event, "creates a session that is there");
+    session_ = decode<Session>(event, data);
+  } else if (!session_) {
+    refuse(event, "changes a session that is not there");
+  } else if (verb == "deleted" || verb == "expired") {
+    session_.reset();
+    std::erase_if(chains_, [](const auto& entry) { return !entry.second.archived_at; });
+    std::erase_if(steps_, [&](const auto& entry) { return !chains_.contains(entry.first.first); });
+  } else {
+    schema::schema_of<Session>().patch(*session_, data);
+  }
+}
+
+void Replay::apply_chain(const Event& event, std::string_view data) {
+  if (!event.chain_id) refuse(event, "names no chain");
+  const std::uint32_t number = event.chain_id->number();
+  const std::string_view verb = event.type.verb();
+  if (verb == "compiled" || verb == "extended") {
+    auto batch = decode<ChainBatch>(event, data);
+    if (batch.chain && !chains_.emplace(number, *std::move(batch.chain)).second)
+      refuse(event, "creates a chain that is there");
+    for (Step& step : batch.steps.value_or(std::vector<Step>()))
+      steps_.insert_or_assign({number, step.number}, std::move(step));
+    return;
+  }
+  const auto found = chains_.find(number);
+  if (found == chains_.end()) refuse(event, "changes a chain that is not there");
+  if (verb == "deleted") {
+    chains_.erase(found);
+    erase_steps(number);
+  } else {
+    schema::schema_of<Chain>().patch(found->second, data);
+  }
+}
+
+void Replay::apply_step(const Event& event, std::string_view data) {
+  if (!event.step_id) refuse(event, "names no step");
+  const std::pair key(event.step_id->chain().number(), event.step_id->number());
+  const std::string_view verb = event.type.verb();
+  if (verb == "created") {
+    if (!steps_.emplace(key, decode<Step>(event, data)).second)
+      refuse(event, "creates a step that is there");
+    return;
+  }
+  const auto found = steps_.find(key);
+  if (found == steps_.end()) refuse(event, "changes a step that is not there");
+  if (verb == "deleted") {
+    steps_.erase(found);
+  } else {
+    schema::schema_of<Step>().patch(found->second, data);
+  }
+}
+
+void Replay::erase_steps(std::uint32_t chain) {
+  steps_.erase(steps_.lower_bound({chain, 0}), steps_.lower_bound({chain + 1, 0}));
+}
+
+}  // namespace actionflows

@@ -1,0 +1,139 @@
+#include "actionflows/services/session_service.hpp"
+
+#include "actionflows/base/encoding.hpp"
+#include "actionflows/base/error.hpp"
+
+#include <array>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+// A token: this, the session's id and the secret, the latter two in base64url. The prefix lets
+// scanners for leaked secrets find it.
+constexpr std::string_view token_prefix = "aft.";
+constexpr std::size_t secret_bytes = 32;
+
+// How old the session's last activity must be for a token check to count as a new one: what is
+// written at every request would wear out the backend for nothing.
+constexpr std::chrono::minutes activity_interval{1};
+
+struct Token {
+  SessionId session;
+  std::string secret;
+};
+
+std::optional<Token> parse_token(std::string_view text) {
+  if (!text.starts_with(token_prefix)) return std::nullopt;
+  text.remove_prefix(token_prefix.size());
+  const std::size_t dot = text.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto id = from_base64url(text.substr(0, dot));
+  auto secret = from_base64url(text.substr(dot + 1));
+  if (!id || !secret || secret->size() != secret_bytes) return std::nullopt;
+  auto session = SessionId::parse(*id);
+  if (!session) return std::nullopt;
+  return Token{*std::move(session), *std::move(secret)};
+}
+
+std::string digest_of(std::string_view secret) { return hex(sha256(secret)); }
+
+}  // namespace
+
+Task<Session> SessionService::create(UserId user, SessionData data, std::optional<SessionId> id,
+                                     const Context& context) {
+  return storage_.create_session(std::move(user), std::move(data), std::move(id), context);
+}
+
+Task<void> SessionService::touch(const SessionId& id, const Context& context) {
+  return storage_.touch_session(id, context);
+}
+
+Task<Session> SessionService::change_state(const SessionId& id, SessionState state,
+                                           std::optional<std::string> reason,
+                                           const Context& context) {
+  SessionUpdate update;
+  update.set(&Session::state, state);
+  if (reason) update.set(&Session::end_reason, *std::move(reason));
+  return storage_.update_session(id, std::move(update), context);
+}
+
+Task<Session> SessionService::pause(const SessionId& id, const Context& context) {
+  return change_state(id, SessionState::paused, std::nullopt, context);
+}
+
+Task<Session> SessionService::resume(const SessionId& id, const Context& context) {
+  return change_state(id, SessionState::active, std::nullopt, context);
+}
+
+Task<Session> SessionService::complete(const SessionId& id, std::optional<std::string> reason,
+                                       const Context& context) {
+  return change_state(id, SessionState::completed, std::move(reason), context);
+}
+
+Task<void> SessionService::logout(const SessionId& id, const Context& context) {
+  return storage_.delete_session(id, context);  // the credentials are one of its live records
+}
+
+Task<IssuedToken> SessionService::issue_token(const SessionId& id, const Context& context) {
+  std::array<char, secret_bytes> secret;
+  storage_.random().fill(std::as_writable_bytes(std::span(secret)));
+  const std::string_view secret_view(secret.data(), secret.size());
+  IssuedToken issued;
+  issued.token = std::string(token_prefix) + base64url(id.str()) + '.' + base64url(secret_view);
+  // A repeated call could not answer with the first one's token, which is stored nowhere.
+  Context once = context;
+  once.operation_id.clear();
+  Storage::Change change = [&](Transaction& tx) -> Task<void> {
+    co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
+    const Session session = co_await tx.session();
+    if (session.state == SessionState::completed)
+      throw failure(ErrorCode::illegal_transition, "session " + id.str() + " is completed",
+                    tx.operation(), id.str());
+    const std::optional<Credentials> before = co_await tx.credentials();
+    Credentials after;
+    after.token_sha256 = digest_of(secret_view);
+    after.issued_at = tx.at();
+    after.expires_at = issued.expires_at = tx.at() + options_.token_lifetime;
+    tx.set_credentials(before, after);
+  };
+  co_await storage_.transact(id, "issue_token", once, change);
+  co_return issued;
+}
+
+Task<void> SessionService::revoke_token(const SessionId& id, const Context& context) {
+  Storage::Change change = [](Transaction& tx) -> Task<void> {
+    co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
+    co_await tx.session();
+    const std::optional<Credentials> credentials = co_await tx.credentials();
+    if (credentials) tx.erase_credentials();
+  };
+  co_await storage_.transact(id, "revoke_token", context, change);
+}
+
+Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) {
+  const std::optional<Token> token = parse_token(text);
+  if (!token) co_return std::nullopt;
+  std::optional<Session> session;
+  std::optional<Credentials> credentials;
+  Storage::Change look = [&](Transaction& tx) -> Task<void> {
+    co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
+    if (!tx.live() || tx.expired()) co_return;
+    session = co_await tx.session();
+    credentials = co_await tx.credentials();
+  };
+  co_await storage_.transact(token->session, "authenticate", Context::none(), look);
+
+  const Timestamp now = storage_.clock().now();
+  // The digest is compared in every case, so that a refusal's time tells nothing of its reason.
+  const std::string nobody(digest_of("").size(), '-');
+  const bool right = equal_in_constant_time(digest_of(token->secret),
+                                            credentials ? credentials->token_sha256 : nobody);
+  if (!right || !session || credentials->expires_at <= now) co_return std::nullopt;
+  if (now - session->last_activity_at >= options_.token_idle_limit) co_return std::nullopt;
+  if (now - session->last_activity_at >= activity_interval)
+    co_await storage_.touch_session(token->session);
+  co_return Bearer{token->session, session->user_id};
+}
+
+}  // namespace actionflows

@@ -1,0 +1,365 @@
+#include "actionflows/storage/storage.hpp"
+
+#include "actionflows/base/encoding.hpp"
+#include "actionflows/base/error.hpp"
+#include "actionflows/model/rules.hpp"
+#include "actionflows/storage/storage_checks.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+std::string mint_operation_id(Random& random) {
+  std::array<char, 16> bytes;
+  random.fill(std::as_writable_bytes(std::span(bytes)));
+  return base64url({bytes.data(), bytes.size()});
+}
+
+// The same operation always meets the same session: a UUIDv8 (RFC 9562) of what identifies it.
+SessionId derive_session_id(const UserId& user, const std::string& operation_id) {
+  const Sha256 digest = sha256(user.str() + '\n' + operation_id);
+  std::string text = hex(std::span(digest).first(16));
+  text[12] = '8';
+  text[16] = "89ab"[digest[8] & 3];
+  for (const std::size_t dash : {8U, 13U, 18U, 23U}) text.insert(dash, 1, '-');
+  return *SessionId::parse(text);
+}
+
+void check_context(const Context& context, const std::string& operation) {
+  Issues issues;
+  const auto too_long = [&](const char* name, std::size_t size, std::size_t limit) {
+    if (size <= limit) return;
+    Issue issue;
+    issue.path = {std::string(name)};
+    issue.code = IssueCode::too_big;
+    issue.message = "must be at most " + std::to_string(limit) + " bytes";
+    issues.push_back(std::move(issue));
+  };
+  too_long("operationId", context.operation_id.size(), 200);
+  too_long("actor", context.actor.size(), 500);
+  if (!issues.empty()) throw invalid_input(std::move(issues), operation);
+}
+
+std::string_view session_event(const Session& before, const Session& after) {
+  if (before.state == after.state) return "session:updated";
+  switch (after.state) {
+    case SessionState::active: return "session:resumed";
+    case SessionState::paused: return "session:paused";
+    case SessionState::completed: return "session:completed";
+  }
+  return "session:updated";
+}
+
+// A failed chain stays so that it can be retried; where its session ends, nobody will.
+Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
+  std::vector<RecordKey> keys;
+  for (std::uint32_t n = 1; n <= session.chain_count; ++n) keys.push_back(RecordKey::of_chain(n));
+  co_await tx.load(keys);
+  for (const RecordKey key : keys) {
+    const ChainId id(session.session_id, key.chain);
+    const std::optional<Chain> chain = co_await tx.find_chain(id);
+    if (!chain || chain->archived_at || chain->status != ChainStatus::failed) continue;
+    Chain archived = *chain;
+    archived.archived_at = tx.at();
+    tx.update(*chain, archived, "chain:archived");
+    tx.archive(archived);
+  }
+}
+
+}  // namespace
+
+Storage::Storage(std::unique_ptr<StorageDriver> driver, StorageOptions options, Clock& clock,
+                 Random& random)
+    : driver_(std::move(driver)), options_(options), clock_(clock), random_(random) {}
+
+Storage::~Storage() = default;
+
+// ---- changing: the one path
+// -----------------------------------------------------------------------
+
+Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string operation,
+                                         const Context& context, Change change) {
+  check_context(context, operation);
+  const std::string operation_id =
+      context.operation_id.empty() ? mint_operation_id(random_) : context.operation_id;
+  for (int attempt = 1;; ++attempt) {
+    check_deadline(context, clock_, operation);
+    Transaction transaction(*driver_, session, clock_.now(), operation, context,
+                            options_.record_limits);
+    std::exception_ptr failed;
+    try {
+      co_await change(transaction);
+    } catch (const StorageError&) {
+      failed = std::current_exception();
+    }
+    // A repeated call meets what its first run left: it can fail where that one succeeded.
+    if (failed) {
+      const auto earlier = co_await find_operation(session, context);
+      if (!earlier) std::rethrow_exception(failed);
+      co_return co_await outcome_of(session, *earlier, context);
+    }
+    if (transaction.empty()) co_return Outcome();
+
+    Commit commit = transaction.take();
+    commit.operation_id = operation_id;
+    commit.may_repeat = !context.operation_id.empty();
+    if (!commit.end_session)
+      commit.activity = Activity{commit.at, commit.at + options_.session_ttl};
+    CommitResult result;
+    try {
+      result = co_await driver_->commit(commit);
+    } catch (StorageError& error) {
+      error.operation = operation;
+      if (error.code() != ErrorCode::conflict) throw;
+      failed = std::current_exception();
+    }
+    if (!failed) {
+      Outcome outcome = co_await outcome_of(session, result, context);
+      outcome.operation_id = operation_id;
+      co_return outcome;
+    }
+    if (attempt >= options_.max_attempts) std::rethrow_exception(failed);
+    co_await pause_before_retry(attempt);
+  }
+}
+
+Task<Storage::Outcome> Storage::outcome_of(const SessionId& session, CommitResult result,
+                                           const Context& context) {
+  Outcome outcome;
+  outcome.result = result;
+  if (result.repeated) outcome.repeated = co_await events_of(session, result);
+  if (context.report != nullptr) {
+    context.report->durability = result.durability;
+    context.report->repeated = result.repeated;
+    context.report->sequence = result.last_sequence;
+  }
+  co_return outcome;
+}
+
+// Full jitter over a doubling bound (Brooker, "Exponential Backoff And Jitter", 2015).
+Task<void> Storage::pause_before_retry(int attempt) {
+  const std::uint64_t bound = std::uint64_t{1'000} << std::min(attempt - 1, 6);
+  const std::chrono::microseconds pause(random_.below(bound));
+  co_await clock_.sleep_for(pause);
+}
+
+// The events of a commit that was applied before, as its result tells them.
+Task<std::vector<Event>> Storage::events_of(const SessionId& session, const CommitResult& result) {
+  EventFilter filter;
+  filter.after = result.first_sequence - 1;
+  filter.limit = std::min<std::size_t>(result.last_sequence - filter.after, 1'000);
+  EventList list = co_await read_events(session, filter);
+  if (!list.corrupt.empty()) throw list.corrupt.front();
+  co_return std::move(list.items);
+}
+
+Task<std::optional<CommitResult>> Storage::find_operation(const SessionId& session,
+                                                          const Context& context) {
+  if (context.operation_id.empty()) co_return std::nullopt;
+  const ReadResult read = co_await driver_->read(session, {});
+  EventQuery query;
+  query.after = read.last_sequence - std::min(read.last_sequence, operation_memory);
+  query.limit = operation_memory;
+  CommitResult result;
+  while (query.after < read.last_sequence) {
+    const EventPage page = co_await driver_->read_events(session, query);
+    if (page.events.empty()) break;
+    for (const StoredEvent& event : page.events) {
+      if (event.operation_id != context.operation_id) continue;
+      if (result.first_sequence == 0) result.first_sequence = event.sequence;
+      result.last_sequence = event.sequence;
+    }
+    query.after = page.events.back().sequence;
+  }
+  if (result.first_sequence == 0) co_return std::nullopt;
+  result.repeated = true;
+  co_return result;
+}
+
+// ---- sessions
+// ---------------------------------------------------------------------------------------
+
+Task<Session> Storage::create_session(UserId user, SessionData data, std::optional<SessionId> id,
+                                      const Context& context) {
+  constexpr const char* operation = "create_session";
+  Session session;
+  static_cast<SessionData&>(session) = std::move(data);
+  session.user_id = std::move(user);
+  if (id) {
+    session.session_id = *std::move(id);
+  } else if (!context.operation_id.empty()) {
+    session.session_id = derive_session_id(session.user_id, context.operation_id);
+  } else {
+    session.session_id = SessionId::mint(clock_.now(), random_);
+  }
+
+  // Nearly always nothing stands under a new id, so the first attempt does not look.
+  bool look = false;
+  Change create = [&](Transaction& tx) -> Task<void> {
+    if (std::exchange(look, true)) session.chain_count = co_await numbers_given(tx);
+    tx.create(session, session.chain_count == 0 && tx.last_sequence() == 0);
+  };
+  const Outcome outcome = co_await transact(session.session_id, operation, context, create);
+  if (outcome.result.repeated) {
+    repeated_event(outcome, "session", {}, operation);
+    co_return co_await present_session(session.session_id, operation);
+  }
+  session.last_activity_at = outcome.result.activity.last_active;
+  session.expires_at = outcome.result.activity.expires;
+  co_return session;
+}
+
+// How many chain numbers earlier sessions of this id gave; throws conflict when one is live.
+Task<std::uint32_t> Storage::numbers_given(Transaction& tx) {
+  const SessionId& id = tx.session_id();
+  co_await expire_session(id);
+  co_await tx.load(RecordKey::of_session());
+  if (tx.live())
+    throw failure(ErrorCode::conflict, "session " + id.str() + " exists", tx.operation(), id.str());
+  std::uint32_t given = tx.last_archived();
+  if (tx.last_sequence() == 0) co_return given;
+  EventFilter newest;
+  newest.after = tx.last_sequence() - 1;
+  const EventList list = co_await read_events(id, newest);
+  for (const Event& event : list.items) {
+    if (!event.data) continue;
+    SessionEnd end;
+    Issues ignored;
+    if (schema::schema_of<SessionEnd>().decode(event.data->view(), schema::Form::stored, end,
+                                               ignored))
+      given = std::max(given, end.chain_count);
+  }
+  co_return given;
+}
+
+Task<std::optional<Session>> Storage::get_session(const SessionId& id, const Context& context) {
+  check_deadline(context, clock_, "get_session");
+  constexpr RecordKey key = RecordKey::of_session();
+  const ReadResult read = co_await driver_->read(id, std::span(&key, 1));
+  if (context.report != nullptr) context.report->provenance = read.provenance;
+  if (!read.records[0] || read.activity.expires <= clock_.now()) co_return std::nullopt;
+  co_return decode_session(id, *read.records[0], read.activity, "get_session");
+}
+
+Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
+                                      const Context& context) {
+  constexpr const char* operation = "update_session";
+  check_update(update, operation, id.str());
+  Session after;
+  Change change = [&](Transaction& tx) -> Task<void> {
+    const Session before = co_await tx.session();
+    check_version(context, before.version, operation, id.str());
+    after = before;
+    schema::schema_of<Session>().apply(update, after);
+    if (before.state != after.state) {
+      if (!may_follow(before.state, after.state))
+        throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
+                          std::string(to_string(after.state)),
+                      operation, id.str());
+      if (after.state == SessionState::completed) {
+        after.completed_at = tx.at();
+        co_await archive_failed_chains(tx, before);
+      }
+    }
+    tx.update(before, after, session_event(before, after));
+  };
+  const Outcome outcome = co_await transact(id, operation, context, change);
+  if (outcome.result.repeated) {
+    repeated_event(outcome, "session", {}, operation);
+    co_return co_await present_session(id, operation);
+  }
+  if (outcome.result.last_sequence != 0) {
+    after.last_activity_at = outcome.result.activity.last_active;
+    after.expires_at = outcome.result.activity.expires;
+  }
+  co_return after;
+}
+
+Task<void> Storage::delete_session(const SessionId& id, const Context& context) {
+  Change change = [&](Transaction& tx) -> Task<void> {
+    const Session session = co_await tx.session();
+    check_version(context, session.version, tx.operation(), id.str());
+    tx.end_session("session:deleted", session);
+  };
+  const Outcome outcome = co_await transact(id, "delete_session", context, change);
+  if (outcome.result.repeated) repeated_event(outcome, "session", {}, "delete_session");
+}
+
+Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
+                                           const Context& context) {
+  check_limit(page.limit);
+  check_deadline(context, clock_, "list_sessions");
+  ListQuery query;
+  query.user = std::move(filter.user);
+  if (filter.state) query.state = std::string(to_string(*filter.state));
+  if (page.cursor) query.after = decode_position(*page.cursor);
+  query.limit = page.limit;
+  const SessionPage found = co_await driver_->list_sessions(query);
+  if (context.report != nullptr) context.report->provenance = found.provenance;
+
+  Page<Session> result;
+  const Timestamp now = clock_.now();
+  for (const ListedSession& item : found.items) {
+    if (item.activity.expires <= now) continue;
+    try {
+      result.items.push_back(decode_session(item.id, item.record, item.activity, "list_sessions"));
+    } catch (const StorageError& error) {
+      result.corrupt.push_back(error);
+    }
+  }
+  if (found.next) result.next_cursor = encode_cursor(*found.next);
+  co_return result;
+}
+
+Task<void> Storage::touch_session(const SessionId& id, const Context& context) {
+  check_deadline(context, clock_, "touch_session");
+  const Timestamp now = clock_.now();
+  const Activity activity{now, now + options_.session_ttl};
+  if (!co_await driver_->touch(id, activity)) throw_not_found("session", id.str(), "touch_session");
+}
+
+// Ends the session if its deadline has passed; false when there is no such session.
+Task<bool> Storage::expire_session(const SessionId& id) {
+  Change change = [&](Transaction& tx) -> Task<void> {
+    tx.reach_expired();
+    co_await tx.load(RecordKey::of_session());
+    if (!tx.expired()) co_return;
+    Session session;
+    try {
+      session = co_await tx.session();
+    } catch (const StorageError& error) {
+      // Its record can't be read, but that must not keep it forever.
+      if (error.code() != ErrorCode::corrupt) throw;
+      session.chain_count = tx.last_archived();
+    }
+    if (!session.session_id.empty()) co_await archive_failed_chains(tx, session);
+    tx.end_session("session:expired", session, true);
+  };
+  const Outcome outcome = co_await transact(id, "sweep", Context::none(), change);
+  co_return outcome.result.last_sequence != 0;
+}
+
+Task<Session> Storage::present_session(const SessionId& id, const std::string& operation) {
+  std::optional<Session> session = co_await get_session(id);
+  if (!session) throw_not_found("session", id.str(), operation);
+  co_return *std::move(session);
+}
+
+const Event& repeated_event(const Storage::Outcome& outcome, std::string_view noun,
+                            std::string_view id, const std::string& operation) {
+  for (const Event& event : outcome.repeated) {
+    if (event.type.noun() != noun) continue;
+    const std::string about = event.step_id    ? event.step_id->str()
+                              : event.chain_id ? event.chain_id->str()
+                                               : std::string();
+    if (id.empty() || id == about) return event;
+  }
+  throw failure(ErrorCode::conflict, "the operation id was used for another operation", operation,
+                std::string(id));
+}
+
+}  // namespace actionflows

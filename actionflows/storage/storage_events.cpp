@@ -1,0 +1,250 @@
+// Storage's functions for the event log, and for sessions as a whole: restoring, ending, upkeep.
+#include "actionflows/base/error.hpp"
+#include "actionflows/storage/storage.hpp"
+#include "actionflows/storage/storage_checks.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+Event decode_event(const SessionId& session, const StoredEvent& stored) {
+  Event event;
+  Issues issues;
+  if (!schema::schema_of<Event>().decode(stored.bytes.view(), schema::Form::stored, event,
+                                         issues)) {
+    const std::string name = session.str() + "#" + std::to_string(stored.sequence);
+    StorageError error =
+        failure(ErrorCode::corrupt, "the stored event " + name + " does not fit its schema",
+                "read_events", name);
+    error.issues = std::move(issues);
+    throw error;
+  }
+  event.sequence = stored.sequence;
+  event.session_id = session;
+  event.operation_id = stored.operation_id;
+  return event;
+}
+
+Issue issue_at(const char* member, std::string message) {
+  Issue issue;
+  issue.path = {std::string(member)};
+  issue.message = std::move(message);
+  return issue;
+}
+
+void check_event(const SessionId& session, const EventData& data) {
+  check_data(data, "append_event");
+  Issues issues;
+  if (data.type.reserved())
+    issues.push_back(issue_at("type", "the nouns session, chain and step are reserved"));
+  if (data.chain_id && data.chain_id->session() != session)
+    issues.push_back(issue_at("chainId", "is not a chain of this session"));
+  if (data.step_id && data.step_id->session() != session)
+    issues.push_back(issue_at("stepId", "is not a step of this session"));
+  if (!issues.empty()) throw invalid_input(std::move(issues), "append_event", session.str());
+}
+
+bool passes(const Event& event, const EventFilter& filter) {
+  return (!filter.type || event.type == *filter.type) &&
+         (!filter.since || event.at >= *filter.since) &&
+         (!filter.until || event.at < *filter.until);
+}
+
+// What an image must be in itself, beside each record's own rules.
+Issues issues_of(const SessionImage& image) {
+  Issues issues;
+  const SessionId& session = image.session.session_id;
+  for (const Chain& chain : image.chains)
+    if (chain.session_id != session || chain.chain_id.session() != session ||
+        chain.chain_id.number() > image.session.chain_count)
+      issues.push_back(issue_at("chains", chain.chain_id.str() + " is no chain of this session"));
+  for (const Step& step : image.steps) {
+    const auto chain =
+        std::find_if(image.chains.begin(), image.chains.end(), [&](const Chain& other) {
+          return other.chain_id == step.chain_id && step.step_id.chain() == other.chain_id;
+        });
+    if (chain == image.chains.end() || step.number != step.step_id.number() ||
+        step.number > chain->step_count)
+      issues.push_back(issue_at("steps", step.step_id.str() + " is no step of these chains"));
+  }
+  std::uint64_t expected = image.events.empty() ? 0 : image.events.front().sequence;
+  if (expected == 0) issues.push_back(issue_at("events", "must hold at least one event"));
+  for (const Event& event : image.events)
+    if (event.session_id != session || event.sequence != expected++)
+      issues.push_back(issue_at("events", "must be this session's, numbered without gaps"));
+  return issues;
+}
+
+template <class T>
+void put_image(Commit& commit, RecordKey key, const T& record, const std::string& id,
+               const json::Limits& limits) {
+  Issues issues;
+  if (record.version == 0) issues.push_back(issue_at("version", "must be at least 1"));
+  schema::schema_of<T>().validate(record, schema::Form::stored, issues);
+  std::string text;
+  if (issues.empty()) schema::schema_of<T>().encode(record, schema::Form::stored, text);
+  if (text.size() > limits.max_bytes) issues.push_back(too_large(text.size(), limits.max_bytes));
+  if (!issues.empty()) throw invalid_input(std::move(issues), "restore", id);
+  commit.puts.push_back({key, Bytes(text), 0, record.version});
+}
+
+Commit commit_of(const SessionImage& image, const json::Limits& limits) {
+  Commit commit;
+  commit.session = image.session.session_id;
+  commit.precondition = Precondition::fresh;
+  put_image(commit, RecordKey::of_session(), image.session, image.session.session_id.str(), limits);
+  for (const Chain& chain : image.chains) {
+    const std::uint32_t number = chain.chain_id.number();
+    put_image(commit, RecordKey::of_chain(number), chain, chain.chain_id.str(), limits);
+    if (chain.archived_at) commit.archive.push_back(number);
+  }
+  for (const Step& step : image.steps)
+    put_image(commit, RecordKey::of_step(step.chain_id.number(), step.number), step,
+              step.step_id.str(), limits);
+  for (const Event& event : image.events) {
+    std::string text;
+    schema::schema_of<Event>().encode(event, schema::Form::stored, text);
+    commit.events.push_back({Bytes(text), event.type.str(), event.operation_id});
+  }
+  commit.first_sequence = image.events.front().sequence;
+  commit.operation_id = image.events.back().operation_id;
+  commit.listed = ListKeys{image.session.user_id, std::string(to_string(image.session.state))};
+  return commit;
+}
+
+}  // namespace
+
+// ---- events
+// -----------------------------------------------------------------------------------------
+
+Task<Event> Storage::append_event(const SessionId& session, EventData data,
+                                  const Context& context) {
+  check_event(session, data);
+  Event event;
+  event.session_id = session;
+  event.type = data.type;
+  event.chain_id = data.chain_id;
+  event.step_id = data.step_id;
+  event.data = std::move(data.data);
+  if (event.data && event.data->is_null()) event.data.reset();  // null is the same as none
+  if (!context.actor.empty()) event.actor = context.actor;
+
+  // Nothing has to be read for this, unless the backend says that the session is not as thought.
+  bool look = false;
+  Change change = [&](Transaction& tx) -> Task<void> {
+    if (std::exchange(look, true)) co_await tx.session();
+    event.at = data.at.value_or(tx.at());
+    tx.append(event.type.str(), event.at, event.chain_id, event.step_id,
+              event.data ? event.data->view() : std::string_view());
+  };
+  const Outcome outcome = co_await transact(session, "append_event", context, change);
+  if (outcome.result.repeated)
+    co_return repeated_event(outcome, event.type.noun(), {}, "append_event");
+  event.sequence = outcome.result.last_sequence;
+  event.operation_id = outcome.operation_id;
+  co_return event;
+}
+
+Task<EventList> Storage::read_events(const SessionId& session, EventFilter filter,
+                                     const Context& context) {
+  check_limit(filter.limit);
+  check_deadline(context, clock_, "read_events");
+  EventList list;
+  EventQuery query;
+  query.after = filter.after;
+  query.limit = filter.limit;
+  for (;;) {
+    const EventPage page = co_await driver_->read_events(session, query);
+    list.first_sequence = page.first_sequence;
+    list.last_sequence = page.last_sequence;
+    if (context.report != nullptr) context.report->provenance = page.provenance;
+    for (const StoredEvent& stored : page.events) {
+      query.after = stored.sequence;
+      try {
+        Event event = decode_event(session, stored);
+        if (passes(event, filter)) list.items.push_back(std::move(event));
+      } catch (const StorageError& error) {
+        list.corrupt.push_back(error);
+      }
+      if (list.items.size() == filter.limit) break;
+    }
+    if (page.events.empty() || query.after >= page.last_sequence) co_return list;
+    // A page that is full, and one that holds as many bytes as one page should, ends here.
+    const bool cut_by_bytes = page.events.size() < query.limit && !list.items.empty();
+    if (list.items.size() == filter.limit || cut_by_bytes) {
+      list.next_after = query.after;
+      co_return list;
+    }
+  }
+}
+
+Task<std::unique_ptr<Subscription>> Storage::subscribe(std::optional<SessionId> session) {
+  return driver_->subscribe(std::move(session));
+}
+
+Task<std::uint64_t> Storage::prune_events(const SessionId& session, std::uint64_t first_kept,
+                                          const Context& context) {
+  check_deadline(context, clock_, "prune_events");
+  co_return co_await driver_->prune_events(session, first_kept);
+}
+
+// ---- the whole
+// ----------------------------------------------------------------------------------------
+
+Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
+  constexpr const char* operation = "restore";
+  check_deadline(context, clock_, operation);
+  const SessionId& id = image.session.session_id;
+  Issues issues = issues_of(image);
+  if (!issues.empty()) throw invalid_input(std::move(issues), operation, id.str());
+  Commit commit = commit_of(image, options_.record_limits);
+  commit.at = clock_.now();
+  commit.activity = Activity{image.session.last_activity_at, image.session.expires_at};
+  if (commit.activity->expires <= commit.at)
+    commit.activity->expires = commit.at + options_.session_ttl;
+
+  std::exception_ptr conflict;
+  CommitResult result;
+  try {
+    result = co_await driver_->commit(commit);
+  } catch (StorageError& error) {
+    error.operation = operation;
+    if (error.code() != ErrorCode::conflict) throw;
+    conflict = std::current_exception();
+  }
+  if (conflict) {
+    const ReadResult read = co_await driver_->read(id, {});
+    if (read.live) co_return false;
+    std::rethrow_exception(conflict);
+  }
+  if (context.report != nullptr) {
+    context.report->durability = result.durability;
+    context.report->sequence = result.last_sequence;
+  }
+  co_return true;
+}
+
+Task<bool> Storage::erase_session(const SessionId& id, const Context& context) {
+  check_deadline(context, clock_, "erase_session");
+  co_return co_await driver_->erase_session(id);
+}
+
+Task<Upkeep> Storage::sweep(std::size_t limit) {
+  SweepQuery query;
+  query.now = clock_.now();
+  query.limit = limit;
+  const SweepResult swept = co_await driver_->sweep(query);
+  Upkeep upkeep;
+  upkeep.logs_removed = swept.logs_removed;
+  upkeep.chains_removed = swept.chains_removed;
+  upkeep.more = swept.more;
+  for (const SessionId& id : swept.expired)
+    if (co_await expire_session(id)) ++upkeep.sessions_expired;
+  co_return upkeep;
+}
+
+Task<Health> Storage::health() { return driver_->health(); }
+
+}  // namespace actionflows

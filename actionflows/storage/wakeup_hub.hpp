@@ -1,0 +1,40 @@
+// WakeupHub: carries the wake-ups of one process from those who commit to those who follow.
+// What every driver uses behind `subscribe`.
+//
+// A slow follower costs the committers nothing: each subscription keeps at most `max_pending`
+// wake-ups, one per session (a newer one replaces an older), and says `missed` when it dropped
+// some.
+#pragma once
+
+#include "actionflows/storage/driver.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <optional>
+
+namespace actionflows {
+
+// Thread-safety: shared objects: safe. Subscriptions may outlive the hub; they then only time out.
+class WakeupHub {
+ public:
+  explicit WakeupHub(std::size_t max_pending);
+  ~WakeupHub();
+
+  // The subscription waits on `executor`.
+  std::unique_ptr<Subscription> subscribe(boost::asio::any_io_executor executor,
+                                          std::optional<SessionId> session);
+
+  // Nobody listens: the caller can spare itself the making of a wake-up. One atomic read.
+  [[nodiscard]] bool idle() const noexcept;
+
+  // Never waits for a follower. Calls for one session must be made in the order of its commits.
+  void publish(const Wakeup& wakeup);
+
+ private:
+  struct State;
+  class Follower;
+  std::shared_ptr<State> state_;  // constant after construction; shared with the followers
+};
+
+}  // namespace actionflows

@@ -1,0 +1,73 @@
+# One program per group of tests, every test of it known to ctest by its own name.
+include(GoogleTest)
+
+# Generous: sanitizers make a test up to 20 times slower.
+set(ACTIONFLOWS_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
+
+# What tests share: helpers, and what every test is linked with.
+file(GLOB_RECURSE support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
+list(FILTER support_sources EXCLUDE REGEX "_test\\.cpp$")
+if(support_sources)
+  add_library(tests_support STATIC ${support_sources})
+  set(reach PUBLIC)
+else()
+  add_library(tests_support INTERFACE)
+  set(reach INTERFACE)
+endif()
+target_link_libraries(tests_support ${reach}
+  actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson)
+target_compile_definitions(tests_support INTERFACE PROJECT_DIR="${PROJECT_SOURCE_DIR}")
+if(TARGET actionflows_program)
+  target_compile_definitions(tests_support INTERFACE PROGRAM="$<TARGET_FILE:actionflows_program>")
+endif()
+
+# add_tests(<name> <library> <sources>...): the program <name>_tests; nothing without a test.
+function(add_tests name library)
+  set(program ${name}_tests)
+  if(NOT "${ARGN}" MATCHES "_test\\.cpp")
+    return()
+  endif()
+  add_executable(${program} ${ARGN})
+  target_link_libraries(${program} PRIVATE tests_support ${library} GTest::gtest_main)
+  target_precompile_headers(${program} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp
+                                               <gtest/gtest.h>)
+  if(TARGET actionflows_program)
+    add_dependencies(${program} actionflows_program)
+  endif()
+  # Listed when ctest starts, not when it is built: a program under a sanitizer takes its time.
+  gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+                       NO_PRETTY_VALUES
+                       PROPERTIES TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS ${name})
+endfunction()
+
+set(everything actionflows_server)
+if(TARGET actionflows_cli)
+  set(everything actionflows_cli)
+endif()
+
+# Beside the sources.
+foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:cli:${everything})
+  string(REPLACE ":" ";" group ${group})
+  list(GET group 0 name)
+  list(GET group 1 folder)
+  list(GET group 2 library)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*_test.cpp)
+  add_tests(${name} ${library} ${sources})
+endforeach()
+
+# The library as others find it: installed, found by find_package and linked into a small program.
+add_test(NAME install.a_program_builds_against_the_installed_library
+         COMMAND ${CMAKE_COMMAND} -D BUILT=${PROJECT_BINARY_DIR} -D COMPILER=${CMAKE_CXX_COMPILER}
+                 -D "FLAGS=${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_RELWITHDEBINFO}"
+                 -D BOOST=${BoostHeaders_INCLUDE_DIR} -D GENERATOR=${CMAKE_GENERATOR}
+                 -P ${PROJECT_SOURCE_DIR}/tests/install/run.cmake)
+set_tests_properties(install.a_program_builds_against_the_installed_library PROPERTIES
+  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS install)
+
+# Every folder of tests/ that holds an x_test.cpp is a program of its own.
+file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+foreach(folder ${folders})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  get_filename_component(name ${folder} NAME)
+  add_tests(${name} ${everything} ${sources})
+endforeach()
