@@ -57,6 +57,15 @@ void check_data(const T& data, const std::string& operation) {
     throw invalid_input(std::move(issues), operation);
 }
 
+inline Issue too_large(std::size_t size, std::size_t limit) {
+  Issue issue;
+  issue.code = IssueCode::too_big;
+  issue.message = "must be at most " + std::to_string(limit) + " bytes as JSON";
+  issue.expected = "at most " + std::to_string(limit) + " bytes";
+  issue.received = std::to_string(size) + " bytes";
+  return issue;
+}
+
 // What a record's stored bytes say. Throws corrupt.
 template <class T>
 T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {

@@ -78,29 +78,31 @@ Issues issues_of(const SessionImage& image) {
 }
 
 template <class T>
-void put_image(Commit& commit, RecordKey key, const T& record, const std::string& id) {
+void put_image(Commit& commit, RecordKey key, const T& record, const std::string& id,
+               const json::Limits& limits) {
   Issues issues;
   if (record.version == 0) issues.push_back(issue_at("version", "must be at least 1"));
-  if (!schema::schema_of<T>().validate(record, schema::Form::stored, issues) || !issues.empty())
-    throw invalid_input(std::move(issues), "restore", id);
+  schema::schema_of<T>().validate(record, schema::Form::stored, issues);
   std::string text;
-  schema::schema_of<T>().encode(record, schema::Form::stored, text);
+  if (issues.empty()) schema::schema_of<T>().encode(record, schema::Form::stored, text);
+  if (text.size() > limits.max_bytes) issues.push_back(too_large(text.size(), limits.max_bytes));
+  if (!issues.empty()) throw invalid_input(std::move(issues), "restore", id);
   commit.puts.push_back({key, Bytes(text), 0, record.version});
 }
 
-Commit commit_of(const SessionImage& image) {
+Commit commit_of(const SessionImage& image, const json::Limits& limits) {
   Commit commit;
   commit.session = image.session.session_id;
   commit.precondition = Precondition::fresh;
-  put_image(commit, RecordKey::of_session(), image.session, image.session.session_id.str());
+  put_image(commit, RecordKey::of_session(), image.session, image.session.session_id.str(), limits);
   for (const Chain& chain : image.chains) {
     const std::uint32_t number = chain.chain_id.number();
-    put_image(commit, RecordKey::of_chain(number), chain, chain.chain_id.str());
+    put_image(commit, RecordKey::of_chain(number), chain, chain.chain_id.str(), limits);
     if (chain.archived_at) commit.archive.push_back(number);
   }
   for (const Step& step : image.steps)
     put_image(commit, RecordKey::of_step(step.chain_id.number(), step.number), step,
-              step.step_id.str());
+              step.step_id.str(), limits);
   for (const Event& event : image.events) {
     std::string text;
     schema::schema_of<Event>().encode(event, schema::Form::stored, text);
@@ -197,7 +199,7 @@ Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   const SessionId& id = image.session.session_id;
   Issues issues = issues_of(image);
   if (!issues.empty()) throw invalid_input(std::move(issues), operation, id.str());
-  Commit commit = commit_of(image);
+  Commit commit = commit_of(image, options_.record_limits);
   commit.at = clock_.now();
   commit.activity = Activity{image.session.last_activity_at, image.session.expires_at};
   if (commit.activity->expires <= commit.at)

@@ -14,15 +14,6 @@ namespace {
 // What an event's envelope adds to its data at the most.
 constexpr std::size_t max_envelope = 4'096;
 
-Issue too_large(std::size_t size, std::size_t limit) {
-  Issue issue;
-  issue.code = IssueCode::too_big;
-  issue.message = "must be at most " + std::to_string(limit) + " bytes as JSON";
-  issue.expected = "at most " + std::to_string(limit) + " bytes";
-  issue.received = std::to_string(size) + " bytes";
-  return issue;
-}
-
 // The form of schema_of<Event>, Form::stored, written without making an Event first.
 void encode_event(std::string& out, std::string_view type, Timestamp at, std::string_view actor,
                   const std::optional<ChainId>& chain, const std::optional<StepId>& step,
