@@ -2,6 +2,7 @@
 
 #include "actionflows/base/encoding.hpp"
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/storage_checks.hpp"
 
 #include <array>
 #include <utility>
@@ -108,7 +109,10 @@ Task<void> SessionService::revoke_token(const SessionId& id, const Context& cont
     const std::optional<Credentials> credentials = co_await tx.credentials();
     if (credentials) tx.erase_credentials();
   };
-  co_await storage_.transact(id, "revoke_token", context, change);
+  const Storage::Outcome outcome =
+      co_await storage_.transact(id, "revoke_token", context, change);
+  if (outcome.result.repeated)
+    repeated_event(outcome, {"session:token_revoked"}, {}, "revoke_token");
 }
 
 Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) {

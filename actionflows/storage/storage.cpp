@@ -44,14 +44,24 @@ void check_context(const Context& context, const std::string& operation) {
   if (!issues.empty()) throw invalid_input(std::move(issues), operation);
 }
 
-std::string_view session_event(const Session& before, const Session& after) {
-  if (before.state == after.state) return "session:updated";
-  switch (after.state) {
+// How the log says that a session came into this state.
+std::string_view event_of(SessionState state) {
+  switch (state) {
     case SessionState::active: return "session:resumed";
     case SessionState::paused: return "session:paused";
     case SessionState::completed: return "session:completed";
   }
   return "session:updated";
+}
+
+// A chain that can't be read is left where it is: it must not hold up its session's end.
+Task<std::optional<Chain>> find_readable_chain(Transaction& tx, const ChainId& id) {
+  try {
+    co_return co_await tx.find_chain(id);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+  }
+  co_return std::nullopt;
 }
 
 // A failed chain stays so that it can be retried; where its session ends, nobody will.
@@ -61,7 +71,7 @@ Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
   co_await tx.load(keys);
   for (const RecordKey key : keys) {
     const ChainId id(session.session_id, key.chain);
-    const std::optional<Chain> chain = co_await tx.find_chain(id);
+    const std::optional<Chain> chain = co_await find_readable_chain(tx, id);
     if (!chain || chain->archived_at || chain->status != ChainStatus::failed) continue;
     Chain archived = *chain;
     archived.archived_at = tx.at();
@@ -84,6 +94,7 @@ Storage::~Storage() = default;
 Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string operation,
                                          const Context& context, Change change) {
   check_context(context, operation);
+  if (context.report != nullptr) *context.report = CallReport();
   const std::string operation_id =
       context.operation_id.empty() ? mint_operation_id(random_) : context.operation_id;
   for (int attempt = 1;; ++attempt) {
@@ -91,18 +102,22 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
     Transaction transaction(*driver_, session, clock_.now(), operation, context,
                             options_.record_limits);
     std::exception_ptr failed;
+    bool answered = true;
     try {
       co_await change(transaction);
-    } catch (const StorageError&) {
+    } catch (const StorageError& error) {
       failed = std::current_exception();
+      answered = error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout;
     }
-    // A repeated call meets what its first run left: it can fail where that one succeeded.
-    if (failed) {
-      const auto earlier = co_await find_operation(session, context);
-      if (!earlier) std::rethrow_exception(failed);
-      co_return co_await outcome_of(session, *earlier, context);
+    // A repeated call meets what its first run left: it can fail, or find nothing to do, where that
+    // one succeeded.
+    if (failed || transaction.empty()) {
+      std::optional<CommitResult> earlier;
+      if (answered) earlier = co_await find_operation(session, context);
+      if (earlier) co_return co_await outcome_of(session, *earlier, context);
+      if (failed) std::rethrow_exception(failed);
+      co_return Outcome();
     }
-    if (transaction.empty()) co_return Outcome();
 
     Commit commit = transaction.take();
     commit.operation_id = operation_id;
@@ -131,6 +146,7 @@ Task<Storage::Outcome> Storage::outcome_of(const SessionId& session, CommitResul
                                            const Context& context) {
   Outcome outcome;
   outcome.result = result;
+  outcome.operation_id = context.operation_id;
   if (result.repeated) outcome.repeated = co_await events_of(session, result);
   if (context.report != nullptr) {
     context.report->durability = result.durability;
@@ -149,12 +165,27 @@ Task<void> Storage::pause_before_retry(int attempt) {
 
 // The events of a commit that was applied before, as its result tells them.
 Task<std::vector<Event>> Storage::events_of(const SessionId& session, const CommitResult& result) {
+  const std::uint64_t first = co_await first_event_of(session, result);
   EventFilter filter;
-  filter.after = result.first_sequence - 1;
+  filter.after = first - 1;
   filter.limit = std::min<std::size_t>(result.last_sequence - filter.after, 1'000);
   EventList list = co_await read_events(session, filter);
   if (!list.corrupt.empty()) throw list.corrupt.front();
   co_return std::move(list.items);
+}
+
+// The memory of operations can end within the one that was found: its first events stand before.
+Task<std::uint64_t> Storage::first_event_of(const SessionId& session, const CommitResult& result) {
+  EventQuery query;
+  query.limit = 2;
+  std::uint64_t first = result.first_sequence;
+  for (; first > 1; --first) {
+    query.after = first - 2;
+    const EventPage page = co_await driver_->read_events(session, query);
+    const bool both = page.events.size() == 2 && page.events[0].sequence == first - 1;
+    if (!both || page.events[0].operation_id != page.events[1].operation_id) break;
+  }
+  co_return first;
 }
 
 Task<std::optional<CommitResult>> Storage::find_operation(const SessionId& session,
@@ -189,9 +220,10 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
   Session session;
   static_cast<SessionData&>(session) = std::move(data);
   session.user_id = std::move(user);
+  const bool derived = !id && !context.operation_id.empty();
   if (id) {
     session.session_id = *std::move(id);
-  } else if (!context.operation_id.empty()) {
+  } else if (derived) {
     session.session_id = derive_session_id(session.user_id, context.operation_id);
   } else {
     session.session_id = SessionId::mint(clock_.now(), random_);
@@ -199,32 +231,44 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
 
   // Nearly always nothing stands under a new id, so the first attempt does not look.
   bool look = false;
+  std::optional<Session> made_before;
   Change create = [&](Transaction& tx) -> Task<void> {
-    if (std::exchange(look, true)) session.chain_count = co_await numbers_given(tx);
+    if (std::exchange(look, true)) {
+      co_await expire_session(session.session_id);
+      co_await tx.load(RecordKey::of_session());
+      if (tx.live() && !derived)
+        throw failure(ErrorCode::conflict, "session " + session.session_id.str() + " exists",
+                      operation, session.session_id.str());
+      if (tx.live()) {
+        made_before = co_await tx.session();  // by this operation: nothing else leads to this id
+        co_return;
+      }
+      session.chain_count = co_await numbers_given(tx);
+    }
     tx.create(session, session.chain_count == 0 && tx.last_sequence() == 0);
   };
   const Outcome outcome = co_await transact(session.session_id, operation, context, create);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "session", {}, operation);
+    repeated_event(outcome, {"session:created"}, {}, operation);
     co_return co_await present_session(session.session_id, operation);
+  }
+  if (made_before) {
+    if (context.report != nullptr) context.report->repeated = true;
+    co_return *std::move(made_before);
   }
   session.last_activity_at = outcome.result.activity.last_active;
   session.expires_at = outcome.result.activity.expires;
   co_return session;
 }
 
-// How many chain numbers earlier sessions of this id gave; throws conflict when one is live.
+// How many chain numbers earlier sessions of this id gave. The end of the last one tells.
 Task<std::uint32_t> Storage::numbers_given(Transaction& tx) {
-  const SessionId& id = tx.session_id();
-  co_await expire_session(id);
-  co_await tx.load(RecordKey::of_session());
-  if (tx.live())
-    throw failure(ErrorCode::conflict, "session " + id.str() + " exists", tx.operation(), id.str());
   std::uint32_t given = tx.last_archived();
   if (tx.last_sequence() == 0) co_return given;
   EventFilter newest;
   newest.after = tx.last_sequence() - 1;
-  const EventList list = co_await read_events(id, newest);
+  const EventList list = co_await read_events(tx.session_id(), newest);
+  if (!list.corrupt.empty()) throw list.corrupt.front();
   for (const Event& event : list.items) {
     if (!event.data) continue;
     SessionEnd end;
@@ -255,21 +299,21 @@ Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
     check_version(context, before.version, operation, id.str());
     after = before;
     schema::schema_of<Session>().apply(update, after);
-    if (before.state != after.state) {
-      if (!may_follow(before.state, after.state))
-        throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
-                          std::string(to_string(after.state)),
-                      operation, id.str());
-      if (after.state == SessionState::completed) {
-        after.completed_at = tx.at();
-        co_await archive_failed_chains(tx, before);
-      }
-    }
-    tx.update(before, after, session_event(before, after));
+    const bool moves = before.state != after.state;
+    if (moves && !may_follow(before.state, after.state))
+      throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
+                        std::string(to_string(after.state)),
+                    operation, id.str());
+    const bool ends = moves && after.state == SessionState::completed;
+    if (ends) after.completed_at = tx.at();
+    tx.update(before, after, moves ? event_of(after.state) : "session:updated");
+    if (ends) co_await archive_failed_chains(tx, before);
   };
   const Outcome outcome = co_await transact(id, operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "session", {}, operation);
+    const bool moves = update.has(&Session::state);
+    const std::string_view moved = moves ? event_of(update.get(&Session::state)) : "";
+    repeated_event(outcome, {"session:updated", moved}, {}, operation);
     co_return co_await present_session(id, operation);
   }
   if (outcome.result.last_sequence != 0) {
@@ -286,7 +330,7 @@ Task<void> Storage::delete_session(const SessionId& id, const Context& context) 
     tx.end_session("session:deleted", session);
   };
   const Outcome outcome = co_await transact(id, "delete_session", context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "session", {}, "delete_session");
+  if (outcome.result.repeated) repeated_event(outcome, {"session:deleted"}, {}, "delete_session");
 }
 
 Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
@@ -349,14 +393,16 @@ Task<Session> Storage::present_session(const SessionId& id, const std::string& o
   co_return *std::move(session);
 }
 
-const Event& repeated_event(const Storage::Outcome& outcome, std::string_view noun,
-                            std::string_view id, const std::string& operation) {
-  for (const Event& event : outcome.repeated) {
-    if (event.type.noun() != noun) continue;
+const Event& repeated_event(const Storage::Outcome& outcome,
+                            std::initializer_list<std::string_view> types, std::string_view id,
+                            const std::string& operation) {
+  if (!outcome.repeated.empty()) {
+    const Event& event = outcome.repeated.front();
     const std::string about = event.step_id    ? event.step_id->str()
                               : event.chain_id ? event.chain_id->str()
                                                : std::string();
-    if (id.empty() || id == about) return event;
+    const bool same = std::find(types.begin(), types.end(), event.type.str()) != types.end();
+    if (same && (id.empty() || id == about)) return event;
   }
   throw failure(ErrorCode::conflict, "the operation id was used for another operation", operation,
                 std::string(id));

@@ -203,6 +203,7 @@ class Storage {
  private:
   Task<Outcome> outcome_of(const SessionId& session, CommitResult result, const Context& context);
   Task<std::vector<Event>> events_of(const SessionId& session, const CommitResult& result);
+  Task<std::uint64_t> first_event_of(const SessionId& session, const CommitResult& result);
   Task<std::optional<CommitResult>> find_operation(const SessionId& session,
                                                    const Context& context);
   Task<std::uint32_t> numbers_given(Transaction& transaction);

@@ -105,7 +105,7 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
   };
   const Outcome outcome = co_await transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
-    const Event& event = repeated_event(outcome, "chain", {}, operation);
+    const Event& event = repeated_event(outcome, {"chain:compiled"}, {}, operation);
     co_return co_await present_chain(*event.chain_id, operation);
   }
   co_return chain;
@@ -134,7 +134,7 @@ Task<Chain> Storage::update_chain(const ChainId& id, ChainUpdate update, const C
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "chain", id.str(), operation);
+    repeated_event(outcome, {"chain:updated"}, id.str(), operation);
     co_return co_await present_chain(id, operation);
   }
   co_return after;
@@ -148,7 +148,8 @@ Task<void> Storage::delete_chain(const ChainId& id, const Context& context) {
     tx.erase(chain, steps);
   };
   const Outcome outcome = co_await transact(id.session(), "delete_chain", context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "chain", id.str(), "delete_chain");
+  if (outcome.result.repeated)
+    repeated_event(outcome, {"chain:deleted"}, id.str(), "delete_chain");
 }
 
 Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
@@ -182,7 +183,7 @@ Task<Chain> Storage::archive_chain(const ChainId& id, const Context& context) {
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "chain", id.str(), operation);
+    repeated_event(outcome, {"chain:archived"}, id.str(), operation);
     co_return co_await present_chain(id, operation);
   }
   co_return after;
@@ -244,7 +245,7 @@ Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Co
   };
   const Outcome outcome = co_await transact(chain_id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    const Event& event = repeated_event(outcome, "step", {}, operation);
+    const Event& event = repeated_event(outcome, {"step:created"}, {}, operation);
     co_return co_await present_step(*event.step_id, operation);
   }
   co_return step;
@@ -274,7 +275,7 @@ Task<Step> Storage::update_step(const StepId& id, StepUpdate update, const Conte
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "step", id.str(), operation);
+    repeated_event(outcome, {"step:updated"}, id.str(), operation);
     co_return co_await present_step(id, operation);
   }
   co_return after;
@@ -305,7 +306,7 @@ Task<void> Storage::delete_step(const StepId& id, const Context& context) {
     settle(tx, before, after);
   };
   const Outcome outcome = co_await transact(chain_id.session(), operation, context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "step", id.str(), operation);
+  if (outcome.result.repeated) repeated_event(outcome, {"step:deleted"}, id.str(), operation);
 }
 
 Task<Page<Step>> Storage::list_steps(const ChainId& chain_id, std::optional<StepStatus> status,

@@ -4,7 +4,9 @@
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/storage.hpp"
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 namespace actionflows {
 
@@ -80,10 +82,11 @@ inline Session decode_session(const SessionId& id, const StoredRecord& stored,
   return session;
 }
 
-// The event that an earlier run of a repeated operation left of this kind ("session", "chain",
-// "step"), about `id` where one is given. Throws conflict: the operation id was used for something
-// else.
-const Event& repeated_event(const Storage::Outcome& outcome, std::string_view noun,
-                            std::string_view id, const std::string& operation);
+// The event that names what an earlier run of a repeated operation did: the first of its events.
+// Throws conflict when it is none of `types`, or about another record than `id` where one is given:
+// then the operation id was used for something else.
+const Event& repeated_event(const Storage::Outcome& outcome,
+                            std::initializer_list<std::string_view> types, std::string_view id,
+                            const std::string& operation);
 
 }  // namespace actionflows

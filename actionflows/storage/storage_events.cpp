@@ -139,7 +139,7 @@ Task<Event> Storage::append_event(const SessionId& session, EventData data,
   };
   const Outcome outcome = co_await transact(session, "append_event", context, change);
   if (outcome.result.repeated)
-    co_return repeated_event(outcome, event.type.noun(), {}, "append_event");
+    co_return repeated_event(outcome, {event.type.str()}, {}, "append_event");
   event.sequence = outcome.result.last_sequence;
   event.operation_id = outcome.operation_id;
   co_return event;
