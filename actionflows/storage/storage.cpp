@@ -29,21 +29,6 @@ SessionId derive_session_id(const UserId& user, const std::string& operation_id)
   return *SessionId::parse(text);
 }
 
-void check_context(const Context& context, const std::string& operation) {
-  Issues issues;
-  const auto too_long = [&](const char* name, std::size_t size, std::size_t limit) {
-    if (size <= limit) return;
-    Issue issue;
-    issue.path = {std::string(name)};
-    issue.code = IssueCode::too_big;
-    issue.message = "must be at most " + std::to_string(limit) + " bytes";
-    issues.push_back(std::move(issue));
-  };
-  too_long("operationId", context.operation_id.size(), 200);
-  too_long("actor", context.actor.size(), 500);
-  if (!issues.empty()) throw invalid_input(std::move(issues), operation);
-}
-
 // How the log says that a session came into this state.
 std::string_view event_of(SessionState state) {
   switch (state) {
@@ -340,7 +325,7 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
   ListQuery query;
   query.user = std::move(filter.user);
   if (filter.state) query.state = std::string(to_string(*filter.state));
-  if (page.cursor) query.after = decode_position(*page.cursor);
+  if (page.cursor) query.after = decode_position(ListKind::sessions, *page.cursor);
   query.limit = page.limit;
   const SessionPage found = co_await driver_->list_sessions(query);
   if (context.report != nullptr) context.report->provenance = found.provenance;
@@ -355,7 +340,7 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
       result.corrupt.push_back(error);
     }
   }
-  if (found.next) result.next_cursor = encode_cursor(*found.next);
+  if (found.next) result.next_cursor = encode_cursor(ListKind::sessions, *found.next);
   co_return result;
 }
 

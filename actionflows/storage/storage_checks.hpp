@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/bounds.hpp"
 #include "actionflows/storage/storage.hpp"
 
 #include <initializer_list>
@@ -64,7 +65,8 @@ template <class T>
 T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {
   T record;
   Issues issues;
-  if (!schema::schema_of<T>().decode(stored.bytes.view(), schema::Form::stored, record, issues)) {
+  if (!schema::schema_of<T>().decode(stored.bytes.view(), schema::Form::stored, record, issues,
+                                     stored_limits)) {
     StorageError error = failure(
         ErrorCode::corrupt, "the stored record " + id + " does not fit its schema", operation, id);
     error.issues = std::move(issues);

@@ -12,8 +12,8 @@ namespace {
 Event decode_event(const SessionId& session, const StoredEvent& stored) {
   Event event;
   Issues issues;
-  if (!schema::schema_of<Event>().decode(stored.bytes.view(), schema::Form::stored, event,
-                                         issues)) {
+  if (!schema::schema_of<Event>().decode(stored.bytes.view(), schema::Form::stored, event, issues,
+                                         stored_limits)) {
     const std::string name = session.str() + "#" + std::to_string(stored.sequence);
     StorageError error =
         failure(ErrorCode::corrupt, "the stored event " + name + " does not fit its schema",
@@ -34,9 +34,15 @@ Issue issue_at(const char* member, std::string message) {
   return issue;
 }
 
-void check_event(const SessionId& session, const EventData& data) {
+void check_event(const SessionId& session, const EventData& data, const json::Limits& limits) {
   check_data(data, "append_event");
   Issues issues;
+  if (data.data) {
+    if (auto issue = out_of_bounds(data.data->view(), limits)) {
+      issue->path = {std::string("data")};
+      issues.push_back(*std::move(issue));
+    }
+  }
   if (data.type.reserved())
     issues.push_back(issue_at("type", "the nouns session, chain and step are reserved"));
   if (data.chain_id && data.chain_id->session() != session)
@@ -119,20 +125,23 @@ Commit commit_of(const SessionImage& image) {
 
 Task<Event> Storage::append_event(const SessionId& session, EventData data,
                                   const Context& context) {
-  check_event(session, data);
+  if (data.data && data.data->is_null()) data.data.reset();  // null is the same as none
+  check_event(session, data, options_.record_limits);
   Event event;
   event.session_id = session;
   event.type = data.type;
   event.chain_id = data.chain_id;
   event.step_id = data.step_id;
   event.data = std::move(data.data);
-  if (event.data && event.data->is_null()) event.data.reset();  // null is the same as none
   if (!context.actor.empty()) event.actor = context.actor;
 
   // Nothing has to be read for this, unless the backend says that the session is not as thought.
-  bool look = false;
+  bool look = context.expected_version.has_value();
   Change change = [&](Transaction& tx) -> Task<void> {
-    if (std::exchange(look, true)) co_await tx.session();
+    if (std::exchange(look, true)) {
+      const Session present = co_await tx.session();
+      check_version(context, present.version, tx.operation(), session.str());
+    }
     event.at = data.at.value_or(tx.at());
     tx.append(event.type.str(), event.at, event.chain_id, event.step_id,
               event.data ? event.data->view() : std::string_view());
@@ -148,12 +157,14 @@ Task<Event> Storage::append_event(const SessionId& session, EventData data,
 Task<EventList> Storage::read_events(const SessionId& session, EventFilter filter,
                                      const Context& context) {
   check_limit(filter.limit);
-  check_deadline(context, clock_, "read_events");
   EventList list;
   EventQuery query;
   query.after = filter.after;
-  query.limit = filter.limit;
+  // Where only some events are wanted, few large pages are better than many small ones.
+  const bool all = !filter.type && !filter.since && !filter.until;
+  query.limit = all ? filter.limit : max_page;
   for (;;) {
+    check_deadline(context, clock_, "read_events");
     const EventPage page = co_await driver_->read_events(session, query);
     list.first_sequence = page.first_sequence;
     list.last_sequence = page.last_sequence;
@@ -238,8 +249,14 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
   upkeep.logs_removed = swept.logs_removed;
   upkeep.chains_removed = swept.chains_removed;
   upkeep.more = swept.more;
-  for (const SessionId& id : swept.expired)
-    if (co_await expire_session(id)) ++upkeep.sessions_expired;
+  for (const SessionId& id : swept.expired) {
+    try {
+      if (co_await expire_session(id)) ++upkeep.sessions_expired;
+    } catch (const StorageError& error) {
+      if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
+      upkeep.failed.push_back(error);
+    }
+  }
   co_return upkeep;
 }
 
