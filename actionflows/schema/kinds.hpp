@@ -239,12 +239,23 @@ class FreeObject {
 // A json::Raw of any type. In an optional field null means "none", in a required one it is a value.
 class FreeAny {
  public:
+  static constexpr bool null_is_none = true;
+
   void read(json::Reader& reader, json::Value& value, json::Raw& out) const;
   void check(json::Report&, const json::Raw&) const {}
   void write(json::Writer& writer, const json::Raw& value) const { writer.raw(value.view()); }
   [[nodiscard]] std::string json_schema(std::string_view description, bool nullable) const;
   [[nodiscard]] std::string typescript() const { return "unknown"; }
   [[nodiscard]] std::string expected() const { return "any JSON"; }
+};
+
+// Another kind in an optional field, where null says the same as leaving it out.
+template <class Kind>
+class Nullable : public Kind {
+ public:
+  static constexpr bool null_is_none = true;
+
+  explicit Nullable(Kind kind) : Kind(std::move(kind)) {}
 };
 
 // A std::vector of what another kind holds.
@@ -364,6 +375,10 @@ inline Time timestamp() { return {}; }
 inline Identifier identifier() { return {}; }
 inline FreeObject free_object() { return {}; }
 inline FreeAny free_any() { return {}; }
+template <class Kind>
+Nullable<Kind> nullable(Kind kind) {
+  return Nullable<Kind>(std::move(kind));
+}
 
 // enumeration<SessionState>({{"active", SessionState::active}, ...}); the names are literals.
 template <class Enum>

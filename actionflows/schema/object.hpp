@@ -60,7 +60,7 @@ class Field {
  public:
   static constexpr bool optional = detail::Unwrapped<Member>::optional;
   static constexpr bool is_free = std::same_as<Kind, FreeObject> || std::same_as<Kind, FreeAny>;
-  static constexpr bool null_is_none = optional && std::same_as<Kind, FreeAny>;
+  static constexpr bool null_is_none = optional && requires { Kind::null_is_none; };
   static_assert(Size <= 60, "names are compared within the padding behind a text");
 
   Field(const char (&name)[Size], Member Owner::* member, Kind kind)
@@ -405,7 +405,7 @@ class ObjectSchema final : public Schema<T> {
       if (field.required_in(form)) detail::report_missing(report, field.kind_.expected());
       return;
     }
-    if constexpr (F::null_is_none) {
+    if constexpr (F::null_is_none && F::is_free) {
       if (member->is_null()) return detail::report_null(report, true, field.kind_.expected());
     }
     field.kind_.check(report, field.content(member));

@@ -363,13 +363,28 @@ Task<bool> Storage::expire_session(const SessionId& id) {
     } catch (const StorageError& error) {
       // Its record can't be read, but that must not keep it forever.
       if (error.code() != ErrorCode::corrupt) throw;
-      session.chain_count = tx.last_archived();
     }
+    if (session.session_id.empty()) session.chain_count = co_await numbers_in_log(tx);
     if (!session.session_id.empty()) co_await archive_failed_chains(tx, session);
     tx.end_session("session:expired", session, true);
   };
   const Outcome outcome = co_await transact(id, "sweep", Context::none(), change);
   co_return outcome.result.last_sequence != 0;
+}
+
+// The highest chain number that the archive and the log know of: for a session whose own record
+// can't be read.
+Task<std::uint32_t> Storage::numbers_in_log(Transaction& tx) {
+  std::uint32_t given = tx.last_archived();
+  EventFilter filter;
+  filter.limit = max_page;
+  for (;;) {
+    const EventList list = co_await read_events(tx.session_id(), filter);
+    for (const Event& event : list.items)
+      if (event.chain_id && event.type.reserved()) given = std::max(given, event.chain_id->number());
+    if (!list.next_after) co_return given;
+    filter.after = *list.next_after;
+  }
 }
 
 Task<Session> Storage::present_session(const SessionId& id, const std::string& operation) {

@@ -208,6 +208,7 @@ class Storage {
   Task<std::optional<CommitResult>> find_operation(const SessionId& session,
                                                    const Context& context);
   Task<std::uint32_t> numbers_given(Transaction& transaction);
+  Task<std::uint32_t> numbers_in_log(Transaction& transaction);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

@@ -22,14 +22,14 @@ Step make_step(const ChainId& chain, std::uint32_t number, StepData data) {
   return step;
 }
 
-// What is wrong with waiting for steps that were deleted.
-void check_present(const std::vector<std::uint32_t>& waits_for, const std::vector<Step>& steps,
-                   Issues& issues) {
+// What is wrong with waiting, as step `number`, for steps that were deleted.
+void check_present(std::uint32_t number, const std::vector<std::uint32_t>& waits_for,
+                   const std::vector<Step>& steps, Issues& issues) {
   for (std::size_t i = 0; i < waits_for.size(); ++i) {
     const bool present = std::any_of(steps.begin(), steps.end(), [&](const Step& step) {
       return step.number == waits_for[i];
     });
-    if (present || waits_for[i] == 0 || waits_for[i] > steps.back().number) continue;
+    if (present || waits_for[i] >= number) continue;
     Issue issue;
     issue.path = {std::string("waitsFor"), i};
     issue.message = "step " + std::to_string(waits_for[i]) + " was deleted";
@@ -254,7 +254,7 @@ Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Co
 
     Issues issues;
     check_waits_for(number, data.waits_for, {std::string("waitsFor")}, issues);
-    if (before.deleted_steps > 0) check_present(data.waits_for, steps, issues);
+    if (before.deleted_steps > 0) check_present(number, data.waits_for, steps, issues);
     if (!issues.empty()) throw invalid_input(std::move(issues), operation, chain_id.str());
     step = make_step(chain_id, number, data);
     tx.create(step);
