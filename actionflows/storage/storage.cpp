@@ -29,16 +29,6 @@ SessionId derive_session_id(const UserId& user, const std::string& operation_id)
   return *SessionId::parse(text);
 }
 
-// How the log says that a session came into this state.
-std::string_view event_of(SessionState state) {
-  switch (state) {
-    case SessionState::active: return "session:resumed";
-    case SessionState::paused: return "session:paused";
-    case SessionState::completed: return "session:completed";
-  }
-  return "session:updated";
-}
-
 // A chain that can't be read is left where it is: it must not hold up its session's end.
 Task<std::optional<Chain>> find_readable_chain(Transaction& tx, const ChainId& id) {
   try {
@@ -66,6 +56,15 @@ Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
 }
 
 }  // namespace
+
+std::string_view event_of(SessionState state) {
+  switch (state) {
+    case SessionState::active: return "session:resumed";
+    case SessionState::paused: return "session:paused";
+    case SessionState::completed: return "session:completed";
+  }
+  return "session:updated";
+}
 
 Storage::Storage(std::unique_ptr<StorageDriver> driver, StorageOptions options, Clock& clock,
                  Random& random)
@@ -241,9 +240,7 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
     if (context.report != nullptr) context.report->repeated = true;
     co_return *std::move(made_before);
   }
-  session.last_activity_at = outcome.result.activity.last_active;
-  session.expires_at = outcome.result.activity.expires;
-  co_return session;
+  co_return active_as(outcome.result, std::move(session));
 }
 
 // How many chain numbers earlier sessions of this id gave. The end of the last one tells.
@@ -282,17 +279,7 @@ Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
   Change change = [&](Transaction& tx) -> Task<void> {
     const Session before = co_await tx.session();
     check_version(context, before.version, operation, id.str());
-    after = before;
-    schema::schema_of<Session>().apply(update, after);
-    const bool moves = before.state != after.state;
-    if (moves && !may_follow(before.state, after.state))
-      throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
-                        std::string(to_string(after.state)),
-                    operation, id.str());
-    const bool ends = moves && after.state == SessionState::completed;
-    if (ends) after.completed_at = tx.at();
-    tx.update(before, after, moves ? event_of(after.state) : "session:updated");
-    if (ends) co_await archive_failed_chains(tx, before);
+    after = co_await change_session(tx, before, update);
   };
   const Outcome outcome = co_await transact(id, operation, context, change);
   if (outcome.result.repeated) {
@@ -301,11 +288,29 @@ Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
     repeated_event(outcome, {"session:updated", moved}, {}, operation);
     co_return co_await present_session(id, operation);
   }
-  if (outcome.result.last_sequence != 0) {
-    after.last_activity_at = outcome.result.activity.last_active;
-    after.expires_at = outcome.result.activity.expires;
-  }
+  co_return active_as(outcome.result, std::move(after));
+}
+
+Task<Session> change_session(Transaction& tx, const Session& before, const SessionUpdate& update) {
+  Session after = before;
+  schema::schema_of<Session>().apply(update, after);
+  const bool moves = before.state != after.state;
+  if (moves && !may_follow(before.state, after.state))
+    throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
+                      std::string(to_string(after.state)),
+                  tx.operation(), before.session_id.str());
+  const bool ends = moves && after.state == SessionState::completed;
+  if (ends) after.completed_at = tx.at();
+  tx.update(before, after, moves ? event_of(after.state) : "session:updated");
+  if (ends) co_await archive_failed_chains(tx, before);
   co_return after;
+}
+
+Session active_as(const CommitResult& result, Session session) {
+  if (result.last_sequence == 0) return session;  // nothing was committed
+  session.last_activity_at = result.activity.last_active;
+  session.expires_at = result.activity.expires;
+  return session;
 }
 
 Task<void> Storage::delete_session(const SessionId& id, const Context& context) {

@@ -1,4 +1,4 @@
-// The checks that the functions of Storage have in common. For storage_*.cpp only.
+// What the functions of Storage, and of the services on it, have in common. Not for their users.
 #pragma once
 
 #include "actionflows/base/error.hpp"
@@ -83,6 +83,15 @@ inline Session decode_session(const SessionId& id, const StoredRecord& stored,
   session.expires_at = activity.expires;
   return session;
 }
+
+// How the log says that a session came into this state.
+std::string_view event_of(SessionState state);
+
+// Changes the session by `update`, and what follows from its new state. Throws illegal_transition.
+// Returns it as it shall be; its activity is told by the commit.
+Task<Session> change_session(Transaction& transaction, const Session& before,
+                             const SessionUpdate& update);
+Session active_as(const CommitResult& result, Session session);
 
 // The event that names what an earlier run of a repeated operation did: the first of its events.
 // Throws conflict when it is none of `types`, or about another record than `id` where one is given:
