@@ -91,7 +91,7 @@ inline Context expecting(std::uint64_t version) {
 
 inline std::vector<std::string> paths_of(const StorageError& error) {
   std::vector<std::string> paths;
-  for (const Issue& issue : error.issues) paths.push_back(to_string(issue.path));
+  for (const Issue& issue : error.issues) paths.push_back(actionflows::to_string(issue.path));
   return paths;
 }
 
