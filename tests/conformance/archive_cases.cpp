@@ -168,7 +168,7 @@ TEST_P(DriverConformance, PagesTheArchiveWhileItGrows) {
   const ArchivePage first = run(driver().list_archive(query));
   ASSERT_EQ(first.items.size(), 1u);
   EXPECT_EQ(first.items[0].id.number(), 3u);
-  commit(Change(s, test_start + 1h).move_to_archive(4));
+  commit(Change(s, test_start + 30min).move_to_archive(4));
   query.after = first.next;
   ASSERT_TRUE(query.after.has_value());
   std::vector<std::uint32_t> rest;

@@ -227,6 +227,37 @@ TEST_P(DriverConformance, MovesDeadlineAndListingWithTheCommit) {
   EXPECT_EQ(all_sessions(driver(), paused).at(0).record.version, 3u);
 }
 
+TEST_P(DriverConformance, NeverMovesADeadlineBack) {
+  const SessionId s = live_session(new_user());
+  const Activity first = view(s).activity;
+  commit(Change(s, test_start - 1h).put(session_record, 1).active_until(test_start + 30min));
+  EXPECT_EQ(view(s).activity, first);
+  EXPECT_EQ(record(s, session_record)->version, 2u);
+}
+
+TEST_P(DriverConformance, TellsTheActivityThatHoldsFromNowOn) {
+  const SessionId s = new_session();
+  Change create(s);
+  create.create(new_user()).repeat();
+  EXPECT_EQ(commit(create).activity, (Activity{test_start, test_start + 1h}));
+  EXPECT_EQ(commit(Change(s, test_start + 1min)).activity, (Activity{test_start, test_start + 1h}));
+  const Activity later{test_start + 2min, test_start + 2h};
+  EXPECT_EQ(commit(Change(s, later.last_active).active_until(later.expires)).activity, later);
+  EXPECT_EQ(commit(create).activity, later);
+}
+
+TEST_P(DriverConformance, ChangesNothingPastTheDeadlineButTheEnd) {
+  const SessionId s = live_session(new_user());
+  const auto late = [&](Timestamp at) { return Change(s, at).active_until(at + 1h); };
+  expect_refused(late(test_start + 1h), ErrorCode::conflict);
+  expect_refused(late(test_start + 2h).put(session_record, 1), ErrorCode::conflict);
+  expect_refused(late(test_start + 2h).put(chain(1)), ErrorCode::conflict);
+  expect_refused(late(test_start + 2h).only_if(Precondition::expired), ErrorCode::conflict);
+  commit(late(test_start + 1h - 1ms).put(session_record, 1));
+  commit(late(test_start + 9h).put(session_record, 2).end());
+  EXPECT_FALSE(view(s).live);
+}
+
 TEST_P(DriverConformance, EndsASession) {
   const UserId ann = new_user();
   const SessionId s = live_session(ann, 2);

@@ -176,12 +176,12 @@ TEST_P(DriverConformance, TouchMovesTheDeadlineAndTheListing) {
   const SessionId a = live_session(ann);
   const SessionId b = live_session(ann);
   for (const SessionId& s : {a, b, a}) {
-    const Timestamp expires = view(s).activity.expires + 1h;
-    EXPECT_TRUE(touch(s, expires - 30min, expires + (s == a ? 1min : 2min)));
+    const Timestamp expires = view(s).activity.expires;
+    EXPECT_TRUE(touch(s, expires - 30min, expires + 1h + (s == a ? 1min : 2min)));
     EXPECT_EQ(ids_of(all_sessions(driver(), pages_of(ann))).at(0), s);
   }
   EXPECT_EQ(view(a).activity.expires, test_start + 3h + 2min);
-  EXPECT_EQ(view(a).activity.last_active, test_start + 2h + 31min);
+  EXPECT_EQ(view(a).activity.last_active, test_start + 1h + 31min);
   EXPECT_EQ(events(a).last_sequence, 1u);  // no event
   EXPECT_EQ(record(a, session_record)->version, 1u);
 }
@@ -189,9 +189,9 @@ TEST_P(DriverConformance, TouchMovesTheDeadlineAndTheListing) {
 TEST_P(DriverConformance, TouchNeverMovesTheDeadlineBack) {
   const UserId ann = new_user();
   const SessionId s = live_session(ann);
-  EXPECT_TRUE(touch(s, test_start + 1h, test_start + 2h));
+  EXPECT_TRUE(touch(s, test_start + 50min, test_start + 2h));
   EXPECT_TRUE(touch(s, test_start + 30min, test_start + 90min));
-  EXPECT_EQ(view(s).activity, (Activity{test_start + 1h, test_start + 2h}));
+  EXPECT_EQ(view(s).activity, (Activity{test_start + 50min, test_start + 2h}));
   EXPECT_EQ(all_sessions(driver(), pages_of(ann)).at(0).activity.expires, test_start + 2h);
 }
 
@@ -208,10 +208,32 @@ TEST_P(DriverConformance, TouchNeverCreates) {
   EXPECT_TRUE(view(ann).sessions.empty());
 }
 
-TEST_P(DriverConformance, TouchRevivesWhoHasExpiredButNotEnded) {
+TEST_P(DriverConformance, TouchRevivesNobody) {
   const SessionId s = live_session(new_user());
-  EXPECT_TRUE(touch(s, test_start + 2h, test_start + 3h));
-  expect_refused(Change(s, test_start + 2h).only_if(Precondition::expired), ErrorCode::conflict);
+  const SessionView before = view(s);
+  EXPECT_FALSE(touch(s, test_start + 1h, test_start + 3h));
+  EXPECT_FALSE(touch(s, test_start + 2h, test_start + 3h));
+  EXPECT_EQ(view(s), before);
+  EXPECT_TRUE(touch(s, test_start + 1h - 1ms, test_start + 3h));
+}
+
+TEST_P(DriverConformance, MovesADeadlineByTheTouchIntervalOrMore) {
+  open({.touch_interval = 1min});
+  const UserId ann = new_user();
+  const SessionId s = live_session(ann);
+  const Activity first = view(s).activity;
+  const auto update = [&](Timestamp at, Timestamp expires) {
+    return commit(Change(s, at).active_until(expires)).activity;
+  };
+  EXPECT_TRUE(touch(s, test_start + 1s, first.expires + 1min - 1ms));
+  EXPECT_EQ(update(test_start + 2s, first.expires + 1min - 1ms), first);
+  EXPECT_EQ(view(s).activity, first);
+  const Activity moved{test_start + 3s, first.expires + 1min};
+  EXPECT_EQ(update(moved.last_active, moved.expires), moved);
+  EXPECT_EQ(view(s).activity, moved);
+  EXPECT_TRUE(touch(s, test_start + 4s, moved.expires + 1min));
+  EXPECT_EQ(all_sessions(driver(), pages_of(ann)).at(0).activity,
+            (Activity{test_start + 4s, moved.expires + 1min}));
 }
 
 }  // namespace

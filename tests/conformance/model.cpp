@@ -55,6 +55,7 @@ Model::Answer Model::commit(const Commit& commit) {
   if (commit.may_repeat) {
     if (const auto earlier = find_operation(kept, commit)) {
       answer.result = *earlier;
+      answer.result.activity = kept.activity;
       return answer;
     }
   }
@@ -102,6 +103,7 @@ bool Model::conflicts(const Kept& kept, const Commit& commit) const {
   const auto archived = [&](RecordKey key) { return kept.archive.contains(key.chain); };
   const auto version_at = [&](RecordKey key) { return version(commit.session, key); };
   if (!kept.live() && !creates_session(commit)) return true;
+  if (kept.live() && kept.activity.expires <= commit.at && !commit.end_session) return true;
   if (commit.precondition == Precondition::fresh && !kept.empty()) return true;
   if (commit.precondition == Precondition::expired &&
       (!kept.live() || kept.activity.expires > commit.at))
@@ -130,13 +132,13 @@ bool Model::exhausts(const Kept& kept, const Commit& commit) const {
   });
 }
 
-CommitResult Model::apply(Kept& kept, const Commit& commit) {
+CommitResult Model::apply(Kept& kept, const Commit& commit) const {
   for (const Put& put : commit.puts) kept.records[put.key] = {put.bytes, put.version, false};
   for (const Expect& erase : commit.erases) kept.records.erase(erase.key);
-  // No call ever moves a deadline back.
-  if (commit.activity &&
-      (creates_session(commit) || commit.activity->expires > kept.activity.expires))
-    kept.activity = *commit.activity;
+  if (commit.activity) {
+    if (creates_session(commit)) kept.activity = *commit.activity;
+    move_deadline(kept, *commit.activity);
+  }
   if (commit.listed) kept.listed = *commit.listed;
   for (const std::uint32_t number : commit.archive) archive_chain(kept, number, commit.at);
   if (commit.end_session)
@@ -152,7 +154,15 @@ CommitResult Model::apply(Kept& kept, const Commit& commit) {
         {++result.last_sequence, event.bytes, own.empty() ? commit.operation_id : own});
   }
   kept.newest_event_at = commit.at;
+  result.activity = kept.activity;
   return result;
+}
+
+// Never back, and never by less than the touch interval.
+void Model::move_deadline(Kept& kept, const Activity& activity) const {
+  const Timestamp now = kept.activity.expires;
+  if (activity.expires > now && activity.expires >= now + limits_.touch_interval)
+    kept.activity = activity;
 }
 
 void Model::archive_chain(Kept& kept, std::uint32_t number, Timestamp when) {
@@ -166,7 +176,8 @@ void Model::archive_chain(Kept& kept, std::uint32_t number, Timestamp when) {
 bool Model::touch(const SessionId& session, const Activity& activity) {
   if (!live(session)) return false;
   Kept& kept = sessions_[session];
-  if (activity.expires > kept.activity.expires) kept.activity = activity;
+  if (kept.activity.expires <= activity.last_active) return false;
+  move_deadline(kept, activity);
   return true;
 }
 

@@ -63,7 +63,8 @@ class Model {
   static std::optional<CommitResult> find_operation(const Kept& kept, const Commit& commit);
   [[nodiscard]] bool conflicts(const Kept& kept, const Commit& commit) const;
   [[nodiscard]] bool exhausts(const Kept& kept, const Commit& commit) const;
-  static CommitResult apply(Kept& kept, const Commit& commit);
+  CommitResult apply(Kept& kept, const Commit& commit) const;
+  void move_deadline(Kept& kept, const Activity& activity) const;
   static void archive_chain(Kept& kept, std::uint32_t number, Timestamp when);
 
   [[nodiscard]] const Kept& at(const SessionId& session) const;

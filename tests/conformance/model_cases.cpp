@@ -33,6 +33,7 @@ constexpr int most_sequences = 1'000'000;
 constexpr DriverLimits limits{.max_events = 700,
                               .max_chains = 5,
                               .max_steps = 5,
+                              .touch_interval = 2min,
                               .log_retention = 1h,
                               .archive_retention = 2h};
 
@@ -314,6 +315,8 @@ void Comparison::commit(const Commit& commit) {
       fail("let through what is " + std::string(to_string(*expected.refusals.begin())));
     same("the first sequence", expected.result.first_sequence, result.first_sequence);
     same("the last sequence", expected.result.last_sequence, result.last_sequence);
+    if (model_.live(commit.session) && expected.result.activity != result.activity)
+      fail("tells another activity than holds");
     same("whether it is a repeat", expected.result.repeated, result.repeated);
   } catch (const StorageError& error) {
     if (!expected.refusals.contains(error.code()))

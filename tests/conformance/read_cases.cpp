@@ -113,7 +113,6 @@ TEST_P(DriverConformance, ReadsWhoIsPastTheDeadlineUntilEnded) {
   EXPECT_TRUE(view(s).live);
   EXPECT_EQ(view(s).records.size(), 1u);
   EXPECT_EQ(view(ann).sessions.size(), 1u);
-  commit(Change(s, long_ago + 2h).put(session_record, 1));
   commit(Change(s, long_ago + 2h).end());
   EXPECT_FALSE(view(s).live);
   EXPECT_TRUE(view(s).records.empty());

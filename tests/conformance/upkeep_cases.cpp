@@ -31,7 +31,7 @@ TEST_P(DriverConformance, SweepNamesTheExpiredAndLeavesThem) {
   EXPECT_TRUE(names(sweep_all(driver(), early + 24h * 365), s));
   EXPECT_EQ(view(s), before);
   EXPECT_EQ(view(ann).sessions.size(), 1u);
-  touch(s, early + 1h, early + 2h);
+  touch(s, early + 59min, early + 2h);
   EXPECT_FALSE(names(sweep_all(driver(), early + 1h), s));
   commit(Change(s, early + 2h).only_if(Precondition::expired).end());
   EXPECT_FALSE(names(sweep_all(driver(), early + 3h), s));

@@ -3,11 +3,22 @@
 #include "tests/support/change.hpp"
 #include "tests/support/run.hpp"
 
+#include <gtest/gtest-printers.h>
+
 #include <algorithm>
 #include <functional>
 #include <ostream>
 #include <stdexcept>
 #include <tuple>
+
+namespace actionflows {
+
+void PrintTo(const Activity& activity, std::ostream* out) {
+  *out << "active " << format_rfc3339(activity.last_active) << ", expires "
+       << format_rfc3339(activity.expires);
+}
+
+}  // namespace actionflows
 
 namespace actionflows::test {
 namespace {
@@ -26,10 +37,7 @@ std::string show(const StoredRecord& record) {
          show(record.bytes);
 }
 
-std::string show(const Activity& activity) {
-  return "active " + format_rfc3339(activity.last_active) + ", expires " +
-         format_rfc3339(activity.expires);
-}
+std::string show(const Activity& activity) { return testing::PrintToString(activity); }
 
 bool equal(const StoredRecord& a, const StoredRecord& b) {
   return std::tie(a.bytes, a.version, a.archived) == std::tie(b.bytes, b.version, b.archived);

@@ -11,6 +11,13 @@
 #include <utility>
 #include <vector>
 
+namespace actionflows {
+
+// How GoogleTest shows it.
+void PrintTo(const Activity& activity, std::ostream* out);
+
+}  // namespace actionflows
+
 namespace actionflows::test {
 
 struct SessionView {

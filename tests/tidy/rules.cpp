@@ -262,9 +262,11 @@ void headers_introduce_themselves(const Source& source, Findings& out) {
   if (!source.text.starts_with("//")) report(out, source, 0, "does not open with what it is for");
   if (std::ranges::find(source.lines, "#pragma once") == source.lines.end())
     report(out, source, 0, "no #pragma once");
-  for (std::size_t i = 0; i < source.code.size(); ++i)
-    if (find_token(source.code[i], "using namespace") != std::string::npos)
+  for (std::size_t i = 0; i < source.code.size(); ++i) {
+    const std::string_view line = trimmed(source.code[i]);
+    if (line.starts_with("using namespace") && !line.ends_with("literals;"))
       report(out, source, i, "using namespace, forced on whoever includes this");
+  }
 }
 
 void snake_case_names(const Source& source, Findings& out) {

@@ -169,6 +169,7 @@ std::vector<Planted> forms() {
       {headers, "cli/a.hpp", "// What it is for.\n", 1},
       {headers, "cli/a.hpp", header + "using namespace std;\n", 3},
       {headers, "cli/a.hpp", header, 0},
+      {headers, "cli/a.hpp", header + "using namespace std::chrono_literals;\n", 0},
       {headers, any, "int a;\n", 0},
       {"snake_case_names", "cli/openStorage.cpp", "", 1},
       {"snake_case_names", "cli/open-storage.hpp", "", 1},
