@@ -220,7 +220,7 @@ Task<std::optional<Refusal>> Connection::receive_body(const Route& route) {
     co_return Refusal{413, "too_large", "the body is too large"};
   if (reader_.head().expects_continue && reader_.head().http_1_1) {
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    co_await wire_.write(go_on, {}, shared_.options.write_timeout);
+    co_await wire_.write(go_on, shared_.options.write_timeout);
   }
   auto refusal = co_await reader_.read_body(request_, limit);
   exchange_.bytes_in = request_.body.size();
@@ -255,7 +255,8 @@ Task<void> Connection::send(const Response& response) {
     output_ += body;
     body = {};
   }
-  if (!co_await wire_.write(output_, body, shared_.options.write_timeout)) keep_alive_ = false;
+  const bool sent = co_await wire_.write(output_, body, shared_.options.write_timeout);
+  if (!sent) keep_alive_ = false;
   count();
 }
 
@@ -286,7 +287,7 @@ Task<void> Connection::send_stream(const Response& response) {
   end_head();
   exchange_.bytes_out = output_.size();
   const auto timeout = shared_.options.write_timeout;
-  const bool sent = co_await wire_.write(output_, {}, timeout);
+  const bool sent = co_await wire_.write(output_, timeout);
   count();
   if (!sent || request_.method == Method::head) co_return;
 
@@ -297,7 +298,7 @@ Task<void> Connection::send_stream(const Response& response) {
     wire_.close();
   } else if (chunked && !peer_gone_) {
     constexpr std::string_view last_chunk = "0\r\n\r\n";
-    co_await wire_.write(last_chunk, {}, timeout);
+    co_await wire_.write(last_chunk, timeout);
   }
 }
 
@@ -334,7 +335,8 @@ Task<bool> Connection::write(std::string_view chunk) {
     output_ = chunk;
   }
   exchange_.bytes_out += output_.size();
-  if (!co_await wire_.write(output_, {}, shared_.options.write_timeout)) peer_gone_ = true;
+  const bool sent = co_await wire_.write(output_, shared_.options.write_timeout);
+  if (!sent) peer_gone_ = true;
   co_return open();
 }
 

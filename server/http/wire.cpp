@@ -80,7 +80,8 @@ Task<void> Wire::close_gently() {
   socket_.shutdown(tcp::socket::shutdown_send, error);
   const Monotonic deadline = std::chrono::steady_clock::now() + linger;
   while (!error && std::chrono::steady_clock::now() < deadline) {
-    if (co_await read_some(dropped_, sizeof dropped_, deadline) == 0) break;
+    const std::size_t count = co_await read_some(dropped_, sizeof dropped_, deadline);
+    if (count == 0) break;
   }
   close();
 }

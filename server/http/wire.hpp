@@ -32,6 +32,10 @@ class Wire {
   Task<bool> write(std::string_view first, std::string_view second,
                    std::chrono::milliseconds timeout);
 
+  Task<bool> write(std::string_view piece, std::chrono::milliseconds timeout) {
+    return write(piece, std::string_view(), timeout);
+  }
+
   // Ends our side, then waits a little for the peer to end its own: closing at once would make the
   // system answer unread input with a reset, and that can overtake what was written last.
   Task<void> close_gently();
