@@ -7,7 +7,7 @@ set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 
 if(PROJECT_IS_TOP_LEVEL)
   add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
-  # GCC 12 takes Asio's allocation of coroutine frames for a mismatch once it has inlined half of it.
+  # GCC 12 takes Asio's allocation of coroutine frames for a mismatch where it inlines half of it.
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 endif()
 

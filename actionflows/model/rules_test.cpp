@@ -72,7 +72,7 @@ TEST(ChainStatusRule, AdvanceAgreesWithSummarize) {
   std::mt19937 random(seed);
   for (int round = 0; round < 2'000; ++round) {
     std::vector<Step> steps;
-    const std::uint32_t count = 1 + random() % 6;
+    const auto count = static_cast<std::uint32_t>(1 + random() % 6);
     for (std::uint32_t n = 1; n <= count; ++n) {
       steps.push_back(step(n, pending));
       for (std::uint32_t earlier = 1; earlier < n; ++earlier)

@@ -144,8 +144,7 @@ class Identifier {
  public:
   template <class Id>
   void read(json::Reader& reader, json::Value& value, Id& out) const {
-    if (value.first() != '"') [[unlikely]]
-      return reader.wrong_type(value, "a string");
+    if (value.first() != '"') return reader.wrong_type(value, "a string");
     const std::string_view text = reader.string(value);
     if (auto id = Id::parse(text)) {
       out = *std::move(id);
@@ -195,8 +194,7 @@ class Enumeration : public EnumerationNames {
   }
 
   void read(json::Reader& reader, json::Value& value, Enum& out) const {
-    if (value.first() != '"') [[unlikely]]
-      return reader.wrong_type(value, "a string");
+    if (value.first() != '"') return reader.wrong_type(value, "a string");
     const std::string_view name = reader.string(value);
     for (std::size_t i = 0; i < names_.size(); ++i) {
       if (names_[i] == name) {
@@ -239,12 +237,29 @@ class FreeObject {
 // A json::Raw of any type. In an optional field null means "none", in a required one it is a value.
 class FreeAny {
  public:
+  static constexpr bool null_is_none = true;
+
   void read(json::Reader& reader, json::Value& value, json::Raw& out) const;
   void check(json::Report&, const json::Raw&) const {}
   void write(json::Writer& writer, const json::Raw& value) const { writer.raw(value.view()); }
   [[nodiscard]] std::string json_schema(std::string_view description, bool nullable) const;
   [[nodiscard]] std::string typescript() const { return "unknown"; }
   [[nodiscard]] std::string expected() const { return "any JSON"; }
+};
+
+// Another kind in an optional field, where null says the same as leaving it out.
+template <class Kind>
+class Nullable : public Kind {
+ public:
+  static constexpr bool null_is_none = true;
+
+  explicit Nullable(Kind kind) : Kind(std::move(kind)) {}
+
+  template <class Member>
+    requires requires(const Kind& kind) { kind.template fitted<Member>(); }
+  [[nodiscard]] Nullable fitted() const {
+    return Nullable(Kind::template fitted<Member>());
+  }
 };
 
 // A std::vector of what another kind holds.
@@ -270,11 +285,10 @@ class Array {
 
   template <class Element>
   void read(json::Reader& reader, json::Value& value, std::vector<Element>& out) const {
-    if (value.first() != '[') [[unlikely]]
-      return reader.wrong_type(value, "an array");
+    if (value.first() != '[') return reader.wrong_type(value, "an array");
     out.clear();
     std::size_t size = 0;
-    for (json::Elements elements(reader, reader.array(value)); elements.next(); ++size) {
+    for (json::Elements elements(reader, value); elements.next(); ++size) {
       if (size < max_) {
         item_.read(reader, elements.value(), out.emplace_back());
       } else {
@@ -364,6 +378,10 @@ inline Time timestamp() { return {}; }
 inline Identifier identifier() { return {}; }
 inline FreeObject free_object() { return {}; }
 inline FreeAny free_any() { return {}; }
+template <class Kind>
+Nullable<Kind> nullable(Kind kind) {
+  return Nullable<Kind>(std::move(kind));
+}
 
 // enumeration<SessionState>({{"active", SessionState::active}, ...}); the names are literals.
 template <class Enum>

@@ -14,10 +14,10 @@ constexpr std::size_t max_batch = std::size_t{1} << 20;
 
 template <>
 const schema::Schema<ChainBatch>& schema::schema_of<ChainBatch>() {
-  static const auto& schema =
-      *new auto(object<ChainBatch>("ChainBatch", "A chain and steps of it, as they were created.",
-                                   field("chain", &ChainBatch::chain, object_of<Chain>()),
-                                   field("steps", &ChainBatch::steps, array(object_of<Step>()))));
+  static const auto& schema = *new auto(
+      object<ChainBatch>("ChainBatch", "A chain and steps of it, as they were created.",
+                         field("chain", &ChainBatch::chain, object_of<Chain>(Form::stored)),
+                         field("steps", &ChainBatch::steps, array(object_of<Step>(Form::stored)))));
   return schema;
 }
 

@@ -204,8 +204,9 @@ constexpr std::array manual_memory = {
             .reason = "one allocation holds the count and the bytes"},
 };
 
-// `new` and `delete` outside of the list. An object that lives as long as the process is made by
-// `static ... = new`, wherever it is needed, and never destroyed.
+// `new` and `delete` outside of the list. Placement, `new (where)`, allocates nothing. An object
+// that lives as long as the process is made by `static ... = new`, wherever it is needed, and never
+// destroyed.
 void owned_memory(const Source& source, Findings& out) {
   if (std::ranges::find(manual_memory, source.path, &Allowed::file) != manual_memory.end()) return;
   for (std::size_t i = 0; i < source.code.size(); ++i) {
@@ -214,7 +215,8 @@ void owned_memory(const Source& source, Findings& out) {
     // The statement may have begun on the line before.
     const bool lives_on = find_token(line, "static") < made ||
                           (i > 0 && find_token(source.code[i - 1], "static") != line.npos);
-    if (made != line.npos && !lives_on && !trimmed(line).starts_with('#'))
+    const bool placed = made != line.npos && trimmed(line.substr(made + 3)).starts_with('(');
+    if (made != line.npos && !placed && !lives_on && !trimmed(line).starts_with('#'))
       report(out, source, i, "new: std::make_unique says who owns it");
     const std::size_t freed = find_token(line, "delete");
     if (freed != line.npos && !trimmed(line.substr(0, freed)).ends_with('='))
@@ -262,9 +264,11 @@ void headers_introduce_themselves(const Source& source, Findings& out) {
   if (!source.text.starts_with("//")) report(out, source, 0, "does not open with what it is for");
   if (std::ranges::find(source.lines, "#pragma once") == source.lines.end())
     report(out, source, 0, "no #pragma once");
-  for (std::size_t i = 0; i < source.code.size(); ++i)
-    if (find_token(source.code[i], "using namespace") != std::string::npos)
+  for (std::size_t i = 0; i < source.code.size(); ++i) {
+    const std::string_view line = trimmed(source.code[i]);
+    if (line.starts_with("using namespace") && !line.ends_with("literals;"))
       report(out, source, i, "using namespace, forced on whoever includes this");
+  }
 }
 
 void snake_case_names(const Source& source, Findings& out) {
