@@ -1,6 +1,9 @@
 #include "actionflows/base/time.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
 
 namespace actionflows {
 namespace {
@@ -67,14 +70,7 @@ struct Scanner {
   }
 };
 
-void put_digits(char*& out, unsigned value, int digits) noexcept {
-  for (int i = digits - 1; i >= 0; --i, value /= 10) out[i] = static_cast<char>('0' + value % 10);
-  out += digits;
-}
-
-}  // namespace
-
-std::optional<Timestamp> parse_rfc3339(std::string_view text) noexcept {
+[[gnu::noinline]] std::optional<Timestamp> parse_any_form(std::string_view text) noexcept {
   Scanner in{text};
   const unsigned year = in.number(4);
   in.expect('-');
@@ -98,6 +94,73 @@ std::optional<Timestamp> parse_rfc3339(std::string_view text) noexcept {
       sys_days{date} + hours{hour} + minutes{minute} + seconds{second} + fraction - offset;
   if (time < earliest || time > latest) return std::nullopt;
   return time;
+}
+
+// Eight characters of a fixed form such as "0000-00-", in which 0 stands for any digit, read as one
+// word: the common timestamp is three of them.
+class Eight {
+ public:
+  consteval explicit Eight(const char (&form)[9]) {
+    for (unsigned i = 0; i < 8; ++i) {
+      const bool digit = form[i] == '0';
+      form_ |= std::uint64_t{static_cast<unsigned char>(form[i])} << (8 * i);
+      slack_ |= std::uint64_t{digit ? 0x76U : 0x7FU} << (8 * i);
+    }
+  }
+
+  // Puts the number made of the digits at i and i + 1 into byte i of `pairs`, for all i at once;
+  // false if the characters do not have the form.
+  bool read(const char* text, std::uint64_t& pairs) const noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text, sizeof word);
+    word ^= form_;  // now a digit is its value, any other expected character is 0
+    pairs = word * 10 + (word >> 8U);
+    return (((word + slack_) | word) & 0x8080808080808080U) == 0;
+  }
+
+ private:
+  std::uint64_t form_ = 0;
+  std::uint64_t slack_ = 0;  // added to a byte, sets its top bit if the byte is too large
+};
+
+constexpr unsigned byte(std::uint64_t word, unsigned i) { return word >> (8 * i) & 0xFFU; }
+
+// Reads the form that format_rfc3339 writes, which is nearly all there is to read; false for
+// others, valid or not.
+bool parse_own_form(std::string_view text, Timestamp& out) noexcept {
+  constexpr Eight first("0000-00-");
+  constexpr Eight second("00T00:00");
+  constexpr Eight third(":00.000Z");
+  if (std::endian::native != std::endian::little || text.size() != rfc3339_length) return false;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::uint64_t c = 0;
+  bool ok = first.read(text.data(), a);
+  ok &= second.read(text.data() + 8, b);
+  ok &= third.read(text.data() + 16, c);
+  const std::chrono::year_month_day date{
+      std::chrono::year{static_cast<int>(byte(a, 0) * 100 + byte(a, 2))},
+      std::chrono::month{byte(a, 5)}, std::chrono::day{byte(b, 0)}};
+  const unsigned hour = byte(b, 3);
+  const unsigned minute = byte(b, 6);
+  const unsigned second_of_minute = byte(c, 1);
+  if (!ok || !date.ok() || hour > 23 || minute > 59 || second_of_minute > 59) return false;
+  const unsigned fraction = byte(c, 4) * 10 + byte(c, 6) / 10;
+  const unsigned in_day = (hour * 60 + minute) * 60'000 + second_of_minute * 1'000 + fraction;
+  out = sys_days{date} + milliseconds{in_day};
+  return true;
+}
+
+void put_digits(char*& out, unsigned value, int digits) noexcept {
+  for (int i = digits - 1; i >= 0; --i, value /= 10) out[i] = static_cast<char>('0' + value % 10);
+  out += digits;
+}
+
+}  // namespace
+
+std::optional<Timestamp> parse_rfc3339(std::string_view text) noexcept {
+  if (Timestamp time; parse_own_form(text, time)) return time;
+  return parse_any_form(text);
 }
 
 void format_rfc3339(Timestamp time, char* out) noexcept {

@@ -42,14 +42,15 @@ std::string_view key_text(const char* start) {
   return {start - 1, static_cast<std::size_t>(end - start) + 2};
 }
 
-std::unique_ptr<Patch> read_patch(Reader& reader, simdjson::ondemand::object object) {
+std::unique_ptr<Patch> read_patch(Reader& reader, Members& members) {
   auto patch = std::make_unique<Patch>();
-  for (Members members(reader, object); members.next();) {
+  while (members.next()) {
     PatchMember member;
     member.key_text = key_text(members.key_start());
     member.key = members.key();
     if (members.value().first() == '{') {
-      member.object = read_patch(reader, reader.object(members.value()));
+      Members inner(reader, members.value());
+      member.object = read_patch(reader, inner);
     } else {
       member.text = reader.raw(members.value());
     }
@@ -64,9 +65,9 @@ class Merger {
  public:
   Merger(Reader& target, Writer& out) : target_(target), out_(out) {}
 
-  void merge(simdjson::ondemand::object target, Patch& patch) {
+  void merge(Members& members, Patch& patch) {
     const char* separator = "{";
-    for (Members members(target_, target); members.next();) {
+    while (members.next()) {
       const std::string_view name = key_text(members.key_start());
       const auto found = patch.by_key.find(members.key());
       if (found == patch.by_key.end()) {
@@ -82,7 +83,8 @@ class Merger {
       }
       open_member(separator, name);
       if (change.object && members.value().first() == '{') {
-        merge(target_.object(members.value()), *change.object);
+        Members inner(target_, members.value());
+        merge(inner, *change.object);
       } else {
         target_.check(members.value());
         add(change);
@@ -130,12 +132,14 @@ Raw merge_patch(const Raw& target, const Raw& patch) {
   const ReaderLease patch_reader;
   const ReaderLease target_reader;
   bool changes = true;
-  patch_reader->read_object(patch.view(), as_checked, issues, [&](auto patch_root) {
-    const std::unique_ptr<Patch> changed = read_patch(*patch_reader, patch_root);
+  patch_reader->read_object(patch.view(), as_checked, issues, [&](auto& patch_root) {
+    Members patch_members(*patch_reader, patch_root);
+    const std::unique_ptr<Patch> changed = read_patch(*patch_reader, patch_members);
     changes = !changed->members.empty();
-    target_reader->read_object(target_text, as_checked, issues, [&](auto target_root) {
+    target_reader->read_object(target_text, as_checked, issues, [&](auto& target_root) {
       Writer out(merged);
-      Merger(*target_reader, out).merge(target_root, *changed);
+      Members target_members(*target_reader, target_root);
+      Merger(*target_reader, out).merge(target_members, *changed);
     });
   });
   if (!issues.empty()) throw invalid_input(std::move(issues));

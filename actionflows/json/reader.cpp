@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -61,6 +62,16 @@ std::string_view type_name(char first) {
   }
 }
 
+// Says yes only where it is cheap to say; many keys have to be sorted.
+bool all_differ(std::span<const std::string_view> keys) {
+  constexpr std::size_t few = 12;
+  if (keys.size() > few) return false;
+  for (std::size_t i = 1; i < keys.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (keys[i] == keys[j]) return false;
+  return true;
+}
+
 struct ThreadReader {
   Reader reader;
   bool leased = false;
@@ -87,7 +98,7 @@ void Reader::start(std::string_view text, const Limits& limits, Issues& issues) 
   }
   if (text.size() > capacity_ || capacity_ == 0) grow(text.size());
   std::memcpy(buffer_.get(), text.data(), text.size());
-  std::memset(buffer_.get() + text.size(), 0, padding);
+  std::memset(buffer_.get() + text.size(), 0, simdjson::SIMDJSON_PADDING);
   size_ = text.size();
   has_escapes_ = std::memchr(buffer_.get(), '\\', size_) != nullptr;
   if (text.starts_with(byte_order_mark)) fail_at(buffer_.get(), "a byte order mark is not allowed");
@@ -102,7 +113,7 @@ void Reader::start(std::string_view text, const Limits& limits, Issues& issues) 
 
 void Reader::grow(std::size_t size) {
   const std::size_t capacity = std::bit_ceil(std::max<std::size_t>(size, 1024));
-  buffer_ = std::make_unique_for_overwrite<char[]>(capacity + padding);
+  buffer_ = std::make_unique<char[]>(capacity + padding);
   capacity_ = capacity;
   if (parser_.allocate(capacity) != simdjson::SUCCESS) throw std::bad_alloc();
 }
@@ -177,13 +188,15 @@ void Reader::check_root() {
   if (token.front() == '{') {
     simdjson::ondemand::object object;
     if (document_.get_object().get(object) != simdjson::SUCCESS) fail();
-    check_object(object);
+    Members members(*this, object);
+    check_object(members);
     return finish();
   }
   if (token.front() == '[') {
     simdjson::ondemand::array array;
     if (document_.get_array().get(array) != simdjson::SUCCESS) fail();
-    check_array(array);
+    Elements elements(*this, array);
+    check_array(elements);
     return finish();
   }
   if (token.front() == '"') {
@@ -205,8 +218,14 @@ void Reader::wrong_root() {
 void Reader::check(Value& value) {
   switch (value.first()) {
     case '"': string(value); return;
-    case '{': return check_object(object(value));
-    case '[': return check_array(array(value));
+    case '{': {
+      Members members(*this, value);
+      return check_object(members);
+    }
+    case '[': {
+      Elements elements(*this, value);
+      return check_array(elements);
+    }
     default: check_scalar(trimmed(value.token));
   }
 }
@@ -240,17 +259,22 @@ void Reader::add_wrong_type(char first, std::string_view expected) {
 
 std::string_view Reader::key(simdjson::ondemand::field& field) {
   const char* start = field.key().raw();
-  const char* end = start;
-  while (*end != '"' && *end != '\\') ++end;  // simdjson has seen the closing quote
-  if (*end == '"') return {start, static_cast<std::size_t>(end - start)};
+  const char* text_end = buffer_.get() + size_;
+  const char* end = static_cast<const char*>(  // simdjson has seen it
+      std::memchr(start, '"', static_cast<std::size_t>(text_end - start)));
+  const std::string_view content(start, static_cast<std::size_t>(end - start));
+  if (!has_escapes_ || content.find('\\') == std::string_view::npos) return content;
   std::string_view unescaped;
   if (field.unescaped_key().get(unescaped) != simdjson::SUCCESS) bad_string({start - 1, 1});
   return unescaped;
 }
 
-std::string_view Reader::unescaped(Value& value) {
-  std::string_view content;
-  if (value.node.get_string().get(content) != simdjson::SUCCESS) bad_string(value.token);
+std::string_view Reader::unescaped(Value& value, std::string_view content) {
+  if (content.find('\\') == std::string_view::npos) {
+    if (value.node->get_raw_json_string().error() != simdjson::SUCCESS) fail();
+    return content;
+  }
+  if (value.node->get_string().get(content) != simdjson::SUCCESS) bad_string(value.token);
   return content;
 }
 
@@ -258,9 +282,8 @@ void Reader::bad_string(std::string_view token) {
   fail_at(token.data(), "this string has an escape that means nothing or half a surrogate pair");
 }
 
-void Reader::check_object(simdjson::ondemand::object object) {
+void Reader::check_object(Members& members) {
   const std::size_t first = keys_.size();
-  Members members(*this, object);
   while (members.next()) {
     const std::string_view key = members.key();
     keys_.push_back(key);
@@ -271,33 +294,27 @@ void Reader::check_object(simdjson::ondemand::object object) {
   keys_.resize(first);
 }
 
-void Reader::check_array(simdjson::ondemand::array array) {
-  for (Elements elements(*this, array); elements.next();) check(elements.value());
+void Reader::check_array(Elements& elements) {
+  while (elements.next()) check(elements.value());
 }
 
 void Reader::check_scalar(std::string_view text) {
-  if (text == "true" || text == "false" || text == "null" || is_number(text)) return;
-  const bool number = !text.empty() && (is_digit(text.front()) || text.front() == '-');
-  fail_at(text.data(), number ? "this is not a number" : "unexpected text");
+  const char first = text.empty() ? '\0' : text.front();
+  if (is_digit(first) || first == '-') {
+    if (!is_number(text)) fail_at(text.data(), "this is not a number");
+  } else if (text != "true" && text != "false" && text != "null") {
+    fail_at(text.data(), "unexpected text");
+  }
 }
 
-// Few keys are compared with each other, many are sorted.
 void Reader::check_keys(Members& members, std::size_t first) {
-  constexpr std::size_t few = 12;
-  const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(first);
-  const auto end = keys_.end();
-  if (keys_.size() - first <= few) {
-    const bool twice = std::any_of(begin, end, [&](const std::string_view& key) {
-      return std::find(begin, keys_.begin() + (&key - keys_.data()), key) !=
-             keys_.begin() + (&key - keys_.data());
-    });
-    if (!twice) return;
-  }
-  std::sort(begin, end);
-  for (auto same = std::adjacent_find(begin, end); same != end;) {
+  const std::span keys = std::span(keys_).subspan(first);
+  if (all_differ(keys)) return;
+  std::sort(keys.begin(), keys.end());
+  for (auto same = std::adjacent_find(keys.begin(), keys.end()); same != keys.end();) {
     members.name(*same);
     add_duplicate();
-    same = std::adjacent_find(std::upper_bound(same, end, *same), end);
+    same = std::adjacent_find(std::upper_bound(same, keys.end(), *same), keys.end());
   }
 }
 

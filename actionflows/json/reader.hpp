@@ -22,13 +22,14 @@ namespace actionflows::json {
 // A value not read yet. `token` is its text from the first byte up to the next token: for a string
 // "..." with the whitespace behind it, for an object just the bracket.
 struct Value {
-  simdjson::ondemand::value node;
+  simdjson::ondemand::value* node;
   std::string_view token;
 
   [[nodiscard]] char first() const noexcept { return token.front(); }
 };
 
 class Members;
+class Elements;
 
 // The whole text is refused, with this one issue; whatever else was found is dropped.
 struct Refused {
@@ -42,7 +43,7 @@ class Reader : public Report {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  // Reads `text`, whose root must be an object, by `read_root(simdjson::ondemand::object)`.
+  // Reads `text`, whose root must be an object, by `read_root(simdjson::ondemand::object&)`.
   // Returns whether there were no issues; appends them to `issues`.
   template <class ReadRoot>
   bool read_object(std::string_view text, const Limits& limits, Issues& issues,
@@ -63,9 +64,12 @@ class Reader : public Report {
     while (content.back() != '"') content.remove_suffix(1);
     content.remove_prefix(1);
     content.remove_suffix(1);
-    if (has_escapes_ && content.find('\\') != std::string_view::npos) return unescaped(value);
-    if (value.node.get_raw_json_string().error() != simdjson::SUCCESS) [[unlikely]]
+    if (has_escapes_) [[unlikely]] {
+      return unescaped(value, content);
+    }
+    if (value.node->get_raw_json_string().error() != simdjson::SUCCESS) [[unlikely]] {
       fail();
+    }
     return content;
   }
   // Anything but a string, an object or an array: its text, checked.
@@ -73,19 +77,6 @@ class Reader : public Report {
     const std::string_view text = trimmed(value.token);
     check_scalar(text);
     return text;
-  }
-  // Opens a container, to be walked by Members or Elements. value.first() is its bracket.
-  simdjson::ondemand::object object(Value& value) {
-    simdjson::ondemand::object object;
-    if (value.node.get_object().get(object) != simdjson::SUCCESS) [[unlikely]]
-      fail();
-    return object;
-  }
-  simdjson::ondemand::array array(Value& value) {
-    simdjson::ondemand::array array;
-    if (value.node.get_array().get(array) != simdjson::SUCCESS) [[unlikely]]
-      fail();
-    return array;
   }
   // A value of the wrong type: checks it, then reports it. `expected` as in "a string".
   void wrong_type(Value& value, std::string_view expected);
@@ -97,8 +88,9 @@ class Reader : public Report {
   std::string_view key(simdjson::ondemand::field& field);
 
   void enter() {
-    if (++depth_ > max_depth_) [[unlikely]]
+    if (++depth_ > max_depth_) [[unlikely]] {
       too_deep();
+    }
   }
   void leave() noexcept { --depth_; }
 
@@ -123,12 +115,12 @@ class Reader : public Report {
   [[noreturn]] void too_deep();
   [[noreturn]] void bad_string(std::string_view token);
 
-  void check_object(simdjson::ondemand::object object);
-  void check_array(simdjson::ondemand::array array);
+  void check_object(Members& members);
+  void check_array(Elements& elements);
   void check_scalar(std::string_view text);
   void check_keys(Members& members, std::size_t first);
   void add_wrong_type(char first, std::string_view expected);
-  std::string_view unescaped(Value& value);
+  std::string_view unescaped(Value& value, std::string_view content);
   static std::string_view trimmed(std::string_view token) noexcept {
     while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' ||
                               token.back() == '\t')) {
@@ -153,12 +145,15 @@ class Reader : public Report {
 //     for (Members members(reader, object); members.next();) ... members.key_start(), .value()
 class Members {
  public:
-  Members(Reader& reader, simdjson::ondemand::object object)
+  // Of the root.
+  Members(Reader& reader, simdjson::ondemand::object& object)
       : reader_(reader), place_{.parent = reader.place(), .key = {"", 0}, .index = 0} {
-    reader_.enter();
-    reader_.move_to(&place_);
-    if (object.begin().get(at_) != simdjson::SUCCESS) [[unlikely]]
-      reader_.fail();
+    start(object.begin());
+  }
+  // Of a value whose first() is a brace.
+  Members(Reader& reader, Value& value)
+      : reader_(reader), place_{.parent = reader.place(), .key = {"", 0}, .index = 0} {
+    start(value.node->get_object().begin());
   }
   Members(const Members&) = delete;
   Members& operator=(const Members&) = delete;
@@ -175,17 +170,19 @@ class Members {
       started_ = true;
     }
     if (!(at_ != decltype(at_)())) return false;
-    if ((*at_).get(field_) != simdjson::SUCCESS) [[unlikely]]
-      reader_.fail();
-    value_.node = field_.value();
-    value_.token = value_.node.raw_json_token();
+    new (&field_) Found(*at_);
+    if (field_.error() != simdjson::SUCCESS) [[unlikely]] {
+      reader_.fail_in(place_.parent);
+    }
+    value_.node = &field().value();
+    value_.token = value_.node->raw_json_token();
     return true;
   }
 
   // The key as it stands, behind its quote; at least 64 readable bytes.
-  [[nodiscard]] const char* key_start() const noexcept { return field_.key().raw(); }
+  [[nodiscard]] const char* key_start() noexcept { return field_.value_unsafe().key().raw(); }
   // The key unescaped; to be called once for a member.
-  std::string_view key() { return reader_.key(field_); }
+  std::string_view key() { return reader_.key(field()); }
   Value& value() noexcept { return value_; }
 
   // Issues found from now on concern this member.
@@ -194,21 +191,36 @@ class Members {
  private:
   Reader& reader_;
   Place place_;
+  // Built in place, never assigned: copying one costs more than all the rest of a step, because
+  // simdjson has just written it in narrower pieces than a copy reads.
+  using Found = simdjson::simdjson_result<simdjson::ondemand::field>;
+
+  void start(simdjson::simdjson_result<simdjson::ondemand::object_iterator> begin) {
+    if (std::move(begin).get(at_) != simdjson::SUCCESS) [[unlikely]] {
+      reader_.fail();
+    }
+    reader_.enter();
+    reader_.move_to(&place_);
+  }
+  simdjson::ondemand::field& field() noexcept { return field_.value_unsafe(); }
+
   simdjson::ondemand::object_iterator at_;
-  simdjson::ondemand::field field_;
-  Value value_;
+  Found field_;
+  Value value_{};
   bool started_ = false;
 };
 
 // Walks the elements of an array, in the same way.
 class Elements {
  public:
-  Elements(Reader& reader, simdjson::ondemand::array array)
+  Elements(Reader& reader, simdjson::ondemand::array& array)
       : reader_(reader), place_{.parent = reader.place(), .key = {}, .index = 0} {
-    reader_.enter();
-    reader_.move_to(&place_);
-    if (array.begin().get(at_) != simdjson::SUCCESS) [[unlikely]]
-      reader_.fail();
+    start(array.begin());
+  }
+  // Of a value whose first() is a bracket.
+  Elements(Reader& reader, Value& value)
+      : reader_(reader), place_{.parent = reader.place(), .key = {}, .index = 0} {
+    start(value.node->get_array().begin());
   }
   Elements(const Elements&) = delete;
   Elements& operator=(const Elements&) = delete;
@@ -225,9 +237,12 @@ class Elements {
       started_ = true;
     }
     if (!(at_ != decltype(at_)())) return false;
-    if ((*at_).get(value_.node) != simdjson::SUCCESS) [[unlikely]]
-      reader_.fail();
-    value_.token = value_.node.raw_json_token();
+    new (&element_) Found(*at_);
+    if (element_.error() != simdjson::SUCCESS) [[unlikely]] {
+      reader_.fail_in(place_.parent);
+    }
+    value_.node = &element_.value_unsafe();
+    value_.token = value_.node->raw_json_token();
     return true;
   }
 
@@ -237,8 +252,19 @@ class Elements {
  private:
   Reader& reader_;
   Place place_;
+  using Found = simdjson::simdjson_result<simdjson::ondemand::value>;
+
+  void start(simdjson::simdjson_result<simdjson::ondemand::array_iterator> begin) {
+    if (std::move(begin).get(at_) != simdjson::SUCCESS) [[unlikely]] {
+      reader_.fail();
+    }
+    reader_.enter();
+    reader_.move_to(&place_);
+  }
+
   simdjson::ondemand::array_iterator at_;
-  Value value_;
+  Found element_;
+  Value value_{};
   bool started_ = false;
 };
 

@@ -37,6 +37,18 @@ std::string joined(const std::vector<std::string_view>& names, std::string_view 
   return out;
 }
 
+void not_a_time(json::Report& report, std::string_view text) {
+  report.add(IssueCode::invalid_string,
+             "must be an RFC 3339 date and time such as 2026-02-11T20:31:53.375Z",
+             "RFC 3339 date-time", quoted(text));
+}
+
+void not_whole(json::Report& report, std::string_view number) {
+  report.add(IssueCode::invalid_type,
+             "must be a whole number, written without fraction or exponent", "integer",
+             json::shortened(number, quoted_bytes));
+}
+
 std::string minimum(std::string_view key, std::string_view value) {
   return ",\"" + std::string(key) + "\":" + std::string(value);
 }
@@ -82,11 +94,10 @@ Text Text::no_nul() const {
 }
 
 void Text::read(json::Reader& reader, json::Value& value, std::string& out) const {
-  if (value.first() != '"') [[unlikely]]
-    return reader.wrong_type(value, "a string");
+  if (value.first() != '"') return reader.wrong_type(value, "a string");
   const std::string_view text = reader.string(value);
   if (!fits(text)) check_slowly(reader, text);
-  out.assign(text);
+  out = std::string(text);
 }
 
 void Text::check(json::Report& report, const std::string& text) const {
@@ -132,32 +143,29 @@ Integer Integer::max(std::int64_t n) const {
 
 bool Integer::read_number(json::Reader& reader, json::Value& value, std::int64_t& out) const {
   const char first = value.first();
-  if (first != '-' && (first < '0' || first > '9')) [[unlikely]] {
+  if (first != '-' && (first < '0' || first > '9')) {
     reader.wrong_type(value, "a whole number");
     return false;
   }
   const std::string_view text = reader.scalar(value);
   const bool negative = first == '-';
-  const std::string_view digits = text.substr(negative ? 1 : 0);
-  if (digits.find_first_of(".eE") != std::string_view::npos) {
-    reader.add(IssueCode::invalid_type,
-               "must be a whole number, written without fraction or exponent", "integer",
-               json::shortened(text, quoted_bytes));
+  constexpr std::size_t safe_length = 18;  // below 10^18, so also below 2^63
+  std::int64_t number = 0;
+  const bool huge = text.size() > safe_length;
+  for (const char c : text.substr(negative ? 1 : 0)) {
+    if (c < '0' || c > '9') {
+      not_whole(reader, text);
+      return false;
+    }
+    if (!huge) number = number * 10 + (c - '0');
+  }
+  if (negative) number = -number;
+  if (huge || number < min_ || number > max_) {
+    out_of_bounds(reader, huge ? negative : number < min_, text);
     return false;
   }
-  std::int64_t number = 0;
-  constexpr std::size_t safe_digits = 18;  // below 2^63
-  const bool huge = digits.size() > safe_digits;
-  if (!huge) {
-    for (const char c : digits) number = number * 10 + (c - '0');
-    if (negative) number = -number;
-    if (number >= min_ && number <= max_) {
-      out = number;
-      return true;
-    }
-  }
-  out_of_bounds(reader, huge ? negative : number < min_, text);
-  return false;
+  out = number;
+  return true;
 }
 
 void Integer::out_of_bounds(json::Report& report, bool below, std::string_view number) const {
@@ -183,16 +191,11 @@ std::string Boolean::json_schema(std::string_view description, bool nullable) co
 }
 
 void Time::read(json::Reader& reader, json::Value& value, Timestamp& out) const {
-  if (value.first() != '"') [[unlikely]]
-    return reader.wrong_type(value, "a string");
+  if (value.first() != '"') return reader.wrong_type(value, "a string");
   const std::string_view text = reader.string(value);
-  if (const auto time = parse_rfc3339(text)) {
-    out = *time;
-  } else {
-    reader.add(IssueCode::invalid_string,
-               "must be an RFC 3339 date and time such as 2026-02-11T20:31:53.375Z",
-               "RFC 3339 date-time", quoted(text));
-  }
+  const auto time = parse_rfc3339(text);
+  if (!time) return not_a_time(reader, text);
+  out = *time;
 }
 
 void Time::check(json::Report& report, Timestamp time) const {
@@ -234,9 +237,8 @@ std::string EnumerationNames::json_schema(std::string_view description, bool nul
 std::string EnumerationNames::typescript() const { return joined(names_, " | ", true); }
 
 void FreeObject::read(json::Reader& reader, json::Value& value, json::Raw& out) const {
-  if (value.first() != '{') [[unlikely]]
-    return reader.wrong_type(value, "an object");
-  out = json::Raw::from_checked(reader.raw(value));
+  if (value.first() != '{') return reader.wrong_type(value, "an object");
+  out.assign_checked(reader.raw(value));
 }
 
 void FreeObject::check(json::Report& report, const json::Raw& value) const {
@@ -249,7 +251,7 @@ std::string FreeObject::json_schema(std::string_view description, bool nullable)
 }
 
 void FreeAny::read(json::Reader& reader, json::Value& value, json::Raw& out) const {
-  out = json::Raw::from_checked(reader.raw(value));
+  out.assign_checked(reader.raw(value));
 }
 
 std::string FreeAny::json_schema(std::string_view description, bool) const {

@@ -144,8 +144,7 @@ class Identifier {
  public:
   template <class Id>
   void read(json::Reader& reader, json::Value& value, Id& out) const {
-    if (value.first() != '"') [[unlikely]]
-      return reader.wrong_type(value, "a string");
+    if (value.first() != '"') return reader.wrong_type(value, "a string");
     const std::string_view text = reader.string(value);
     if (auto id = Id::parse(text)) {
       out = *std::move(id);
@@ -195,8 +194,7 @@ class Enumeration : public EnumerationNames {
   }
 
   void read(json::Reader& reader, json::Value& value, Enum& out) const {
-    if (value.first() != '"') [[unlikely]]
-      return reader.wrong_type(value, "a string");
+    if (value.first() != '"') return reader.wrong_type(value, "a string");
     const std::string_view name = reader.string(value);
     for (std::size_t i = 0; i < names_.size(); ++i) {
       if (names_[i] == name) {
@@ -281,11 +279,10 @@ class Array {
 
   template <class Element>
   void read(json::Reader& reader, json::Value& value, std::vector<Element>& out) const {
-    if (value.first() != '[') [[unlikely]]
-      return reader.wrong_type(value, "an array");
+    if (value.first() != '[') return reader.wrong_type(value, "an array");
     out.clear();
     std::size_t size = 0;
-    for (json::Elements elements(reader, reader.array(value)); elements.next(); ++size) {
+    for (json::Elements elements(reader, value); elements.next(); ++size) {
       if (size < max_) {
         item_.read(reader, elements.value(), out.emplace_back());
       } else {

@@ -23,16 +23,18 @@ std::string listed(const std::vector<std::string>& names, std::size_t count) {
 }  // namespace
 
 void Reading::add_unknown(std::string_view key) {
-  ++unknown_count;
-  add_name(unknown, key);
+  if (!strangers) strangers = std::make_unique<Strangers>();
+  ++strangers->unknown_count;
+  add_name(strangers->unknown, key);
 }
 
 void Reading::add_refused(std::string_view key) {
-  ++refused_count;
-  add_name(refused, key);
+  if (!strangers) strangers = std::make_unique<Strangers>();
+  ++strangers->refused_count;
+  add_name(strangers->refused, key);
 }
 
-void Reading::report(json::Report& report) const {
+void Strangers::report(json::Report& report, std::string_view refusal) const {
   if (unknown_count != 0) {
     const std::string_view words = unknown_count == 1 ? "unknown field: " : "unknown fields: ";
     report.add(IssueCode::unrecognized_keys, std::string(words) + listed(unknown, unknown_count));

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -149,6 +150,17 @@ Field<Owner, Member, Kind, Size> field(const char (&name)[Size], Member Owner::*
 
 namespace detail {
 
+// Keys that an object must not have.
+struct Strangers {
+  std::vector<std::string> unknown;  // some of them, cut
+  std::vector<std::string> refused;
+  std::size_t unknown_count = 0;
+  std::size_t refused_count = 0;
+
+  // Reports them at the current place; `refusal` says why a known field is not accepted.
+  void report(json::Report& report, std::string_view refusal) const;
+};
+
 // What a reading of one object takes and has found so far.
 struct Reading {
   std::uint64_t accepted;         // fields, a bit for each
@@ -156,15 +168,13 @@ struct Reading {
   std::string_view refusal = {};  // why a known field is not accepted
   std::uint64_t seen = 0;
   std::uint64_t removed = 0;
-  std::vector<std::string> unknown = {};  // keys, cut
-  std::vector<std::string> refused = {};
-  std::size_t unknown_count = 0;
-  std::size_t refused_count = 0;
+  std::unique_ptr<Strangers> strangers = nullptr;  // rarely any
 
   void add_unknown(std::string_view key);
   void add_refused(std::string_view key);
-  // Reports them at the current place.
-  void report(json::Report& report) const;
+  void report(json::Report& report) const {
+    if (strangers) strangers->report(report, refusal);
+  }
 };
 
 void report_missing(json::Report& report, std::string expected);
@@ -317,9 +327,8 @@ class ObjectSchema final : public Schema<T> {
   }
 
   void read_value(json::Reader& reader, json::Value& value, Form form, T& out) const override {
-    if (value.first() != '{') [[unlikely]]
-      return reader.wrong_type(value, "an object");
-    read_record(reader, reader.object(value), form, out);
+    if (value.first() != '{') return reader.wrong_type(value, "an object");
+    read_record(reader, value, form, out);
   }
 
   void write_value(json::Writer& writer, const T& value, Form form) const override {
@@ -412,15 +421,17 @@ class ObjectSchema final : public Schema<T> {
   }
 
   void run_checks(json::Report& report, const T& value, Form form) const {
+    const auto& rules = form == Form::create ? create_checks_ : checks_;
+    if (rules.empty()) return;
     Issues issues;
-    for (const Check rule : form == Form::create ? create_checks_ : checks_) rule(value, issues);
+    for (const Check rule : rules) rule(value, issues);
     for (Issue& issue : issues) report.add(std::move(issue));
   }
 
   bool read(std::string_view text, Form form, T& out, Issues& issues,
             const json::Limits& limits) const override {
     const json::ReaderLease reader;
-    return reader->read_object(text, limits, issues, [&](simdjson::ondemand::object root) {
+    return reader->read_object(text, limits, issues, [&](simdjson::ondemand::object& root) {
       read_record(*reader, root, form, out);
     });
   }
@@ -428,7 +439,7 @@ class ObjectSchema final : public Schema<T> {
   bool read_changes(std::string_view text, const json::Limits& limits, T& out,
                     detail::Reading& reading, Issues& issues) const {
     const json::ReaderLease reader;
-    return reader->read_object(text, limits, issues, [&](simdjson::ondemand::object root) {
+    return reader->read_object(text, limits, issues, [&](simdjson::ondemand::object& root) {
       {
         json::Members members(*reader, root);
         read_members(*reader, members, out, reading, indexes);
@@ -437,20 +448,19 @@ class ObjectSchema final : public Schema<T> {
     });
   }
 
-  void read_record(json::Reader& reader, simdjson::ondemand::object object, Form form,
-                   T& out) const {
+  // `source` is a json::Value or the root.
+  template <class Source>
+  void read_record(json::Reader& reader, Source& source, Form form, T& out) const {
     const std::size_t before = reader.count();
     const Masks& masks = masks_[index(form)];
     detail::Reading reading{.accepted = masks.accepted, .refusal = detail::refusal_of(form)};
     {
-      json::Members members(reader, object);
+      json::Members members(reader, source);
       read_members(reader, members, out, reading, indexes);
       const std::uint64_t missing = masks.required & ~reading.seen;
-      if (missing != 0) [[unlikely]]
-        report_missing(reader, members, missing);
+      if (missing != 0) report_missing(reader, members, missing);
     }
-    if (reading.unknown_count + reading.refused_count != 0) [[unlikely]]
-      reading.report(reader);
+    reading.report(reader);
     if (reader.count() == before) run_checks(reader, out, form);
   }
 

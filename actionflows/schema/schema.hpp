@@ -42,7 +42,8 @@ enum class Reach {
 template <class T>
 class Partial;
 
-// One per type, made once, never destroyed. All functions are safe to call from any thread.
+// One per type, made once, never destroyed. All functions are safe to call from any thread. The
+// default constructor of T initialises every member.
 template <class T>
 class Schema {
  public:
@@ -179,7 +180,7 @@ namespace detail {
 
 template <class T>
 T Schema<T>::decode(std::string_view text, Form form, const json::Limits& limits) const {
-  T value{};
+  T value;
   Issues issues;
   if (!read(text, form, value, issues, limits)) [[unlikely]] {
     detail::throw_invalid(std::move(issues));
