@@ -46,6 +46,7 @@ void log_access(const Log& log, AccessLog which, const http::AccessRecord& recor
   if (which == AccessLog::failures && !failed) return;
   const auto microseconds =
       std::chrono::duration_cast<std::chrono::microseconds>(record.duration).count();
+  const std::string id = http::request_id(record.request_id);
   const LogFields fields{{"method", record.method},
                          {"route", record.route},
                          {"path", record.path},
@@ -54,7 +55,7 @@ void log_access(const Log& log, AccessLog which, const http::AccessRecord& recor
                          {"bytes_in", record.bytes_in},
                          {"bytes_out", record.bytes_out},
                          {"remote", record.remote_address},
-                         {"id", http::request_id(record.request_id)}};
+                         {"id", id}};
   failed ? log.warn("request", fields) : log.info("request", fields);
 }
 

@@ -108,7 +108,7 @@ void Reader::start(std::string_view text, const Limits& limits, Issues& issues) 
   if (const auto fault = lexical_fault(this->text())) {
     throw Refused{malformed(this->text(), *fault, {})};
   }
-  fail_at(buffer_.get() + size_, "the text is empty");
+  throw Refused{malformed(this->text(), {size_, "the text is empty"}, {})};
 }
 
 void Reader::grow(std::size_t size) {
@@ -188,22 +188,24 @@ void Reader::check_root() {
   if (token.front() == '{') {
     simdjson::ondemand::object object;
     if (document_.get_object().get(object) != simdjson::SUCCESS) fail();
-    Members members(*this, object);
-    check_object(members);
-    return finish();
-  }
-  if (token.front() == '[') {
+    check_object(object);
+    finish();
+  } else if (token.front() == '[') {
     simdjson::ondemand::array array;
     if (document_.get_array().get(array) != simdjson::SUCCESS) fail();
-    Elements elements(*this, array);
-    check_array(elements);
-    return finish();
-  }
-  if (token.front() == '"') {
-    std::string_view content;
-    if (document_.get_string().get(content) != simdjson::SUCCESS) bad_string(token);
+    check_array(array);
+    finish();
   } else {
+    check_root_scalar(token);
+  }
+}
+
+void Reader::check_root_scalar(std::string_view token) {
+  std::string_view content;
+  if (token.front() != '"') {
     check_scalar(trimmed(token));
+  } else if (document_.get_string().get(content) != simdjson::SUCCESS) {
+    bad_string(token);
   }
   const char* end = token.data() + token.size();
   if (end != buffer_.get() + size_) fail_at(end, "unexpected text after the end of the value");
@@ -218,14 +220,8 @@ void Reader::wrong_root() {
 void Reader::check(Value& value) {
   switch (value.first()) {
     case '"': string(value); return;
-    case '{': {
-      Members members(*this, value);
-      return check_object(members);
-    }
-    case '[': {
-      Elements elements(*this, value);
-      return check_array(elements);
-    }
+    case '{': return check_object(value);
+    case '[': return check_array(value);
     default: check_scalar(trimmed(value.token));
   }
 }
@@ -282,7 +278,9 @@ void Reader::bad_string(std::string_view token) {
   fail_at(token.data(), "this string has an escape that means nothing or half a surrogate pair");
 }
 
-void Reader::check_object(Members& members) {
+template <class Source>
+void Reader::check_object(Source& source) {
+  Members members(*this, source);
   const std::size_t first = keys_.size();
   while (members.next()) {
     const std::string_view key = members.key();
@@ -294,8 +292,9 @@ void Reader::check_object(Members& members) {
   keys_.resize(first);
 }
 
-void Reader::check_array(Elements& elements) {
-  while (elements.next()) check(elements.value());
+template <class Source>
+void Reader::check_array(Source& source) {
+  for (Elements elements(*this, source); elements.next();) check(elements.value());
 }
 
 void Reader::check_scalar(std::string_view text) {

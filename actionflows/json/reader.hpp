@@ -29,7 +29,6 @@ struct Value {
 };
 
 class Members;
-class Elements;
 
 // The whole text is refused, with this one issue; whatever else was found is dropped.
 struct Refused {
@@ -108,6 +107,7 @@ class Reader : public Report {
   void refuse(Issue issue);
   std::string_view root_token();
   void check_root();
+  void check_root_scalar(std::string_view token);
   void wrong_root();
   void shrink();
   void grow(std::size_t size);
@@ -115,8 +115,11 @@ class Reader : public Report {
   [[noreturn]] void too_deep();
   [[noreturn]] void bad_string(std::string_view token);
 
-  void check_object(Members& members);
-  void check_array(Elements& elements);
+  // `source` is a Value or the root.
+  template <class Source>
+  void check_object(Source& source);
+  template <class Source>
+  void check_array(Source& source);
   void check_scalar(std::string_view text);
   void check_keys(Members& members, std::size_t first);
   void add_wrong_type(char first, std::string_view expected);

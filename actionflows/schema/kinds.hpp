@@ -254,6 +254,12 @@ class Nullable : public Kind {
   static constexpr bool null_is_none = true;
 
   explicit Nullable(Kind kind) : Kind(std::move(kind)) {}
+
+  template <class Member>
+    requires requires(const Kind& kind) { kind.template fitted<Member>(); }
+  [[nodiscard]] Nullable fitted() const {
+    return Nullable(Kind::template fitted<Member>());
+  }
 };
 
 // A std::vector of what another kind holds.

@@ -60,7 +60,8 @@ template <class Owner, class Member, class Kind, std::size_t Size>
 class Field {
  public:
   static constexpr bool optional = detail::Unwrapped<Member>::optional;
-  static constexpr bool is_free = std::same_as<Kind, FreeObject> || std::same_as<Kind, FreeAny>;
+  static constexpr bool is_free =
+      std::derived_from<Kind, FreeObject> || std::derived_from<Kind, FreeAny>;
   static constexpr bool null_is_none = optional && requires { Kind::null_is_none; };
   static_assert(Size <= 60, "names are compared within the padding behind a text");
 

@@ -101,7 +101,7 @@ Components components() {
   add_type<StepReport>(all, Form::create);
   add_type<EventData>(all, Form::create);
   add_type<Event>(all);
-  add_type<Nothing>(all, Form::create);
+  add_type<Nothing>(all);
   add_type<TokenView>(all);
   add_type<Notice>(all);
   add_type<GapView>(all);

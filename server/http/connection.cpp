@@ -20,6 +20,7 @@ namespace asio = boost::asio;
 // Bodies up to this size are copied behind their head, which is cheaper than a second buffer.
 constexpr std::size_t small_body = 8 << 10;
 constexpr std::size_t kept_capacity = 16 << 10;
+constexpr std::chrono::milliseconds linger{2000};
 constexpr std::size_t max_turned_away = 256;
 constexpr std::string_view line_end = "\r\n";
 
@@ -99,7 +100,7 @@ Connection::~Connection() {
 }
 
 void Connection::wind_down() {
-  if (reader_.idle()) wire_.cancel_read();
+  if (reader_.idle() || closing_) wire_.cancel_read();
   if (streaming_) end_stream_.emit(asio::cancellation_type::terminal);
 }
 
@@ -113,7 +114,7 @@ Task<void> Connection::serve() {
       co_await answer();
     }
   }
-  if (wire_.is_open()) co_await wire_.close_gently();
+  co_await close_gently();
 }
 
 Task<void> Connection::turn_away() {
@@ -121,7 +122,14 @@ Task<void> Connection::turn_away() {
   Share place(shared_.usage->turned_away);
   if (!place.take(1, max_turned_away)) co_return wire_.close();
   co_await refuse(no_room);
-  co_await wire_.close_gently();
+  co_await close_gently();
+}
+
+Task<void> Connection::close_gently() {
+  if (!wire_.is_open()) co_return;
+  closing_ = true;
+  const bool in_haste = shared_.stopping;
+  co_await wire_.close_gently(in_haste ? std::chrono::milliseconds(100) : linger);
 }
 
 Task<void> Connection::refuse(Refusal refusal) {

@@ -20,8 +20,6 @@ using boost::system::error_code;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-constexpr std::chrono::seconds linger{2};
-
 std::array<asio::const_buffer, 2> buffers(std::string_view first, std::string_view second) {
   return {asio::const_buffer(first.data(), first.size()),
           asio::const_buffer(second.data(), second.size())};
@@ -75,7 +73,7 @@ Task<bool> Wire::write(std::string_view first, std::string_view second,
   co_return reachable;
 }
 
-Task<void> Wire::close_gently() {
+Task<void> Wire::close_gently(std::chrono::milliseconds linger) {
   error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
   const Monotonic deadline = std::chrono::steady_clock::now() + linger;

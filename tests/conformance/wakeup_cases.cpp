@@ -123,6 +123,10 @@ TEST_P(DriverConformance, WakesFromAnotherThread) {
   EXPECT_EQ(batch.wakeups[0].sequence, 2u);
 }
 
+Task<void> take_one(Subscription& subscription, Subscription::Batch& batch) {
+  batch = co_await subscription.next(patience);
+}
+
 // One caller at a time, but any thread: the one who subscribed may be long gone.
 TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   const SessionId s = live_session(new_user());
@@ -130,9 +134,9 @@ TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   Subscription::Batch batch;
   std::thread follower([&] {
     boost::asio::io_context& context = run_context();
-    const auto next = [&]() -> Task<void> { batch = co_await subscription->next(5s); };
     bool done = false;
-    boost::asio::co_spawn(context, next(), [&](const std::exception_ptr&) { done = true; });
+    boost::asio::co_spawn(context, take_one(*subscription, batch),
+                          [&](const std::exception_ptr&) { done = true; });
     context.run_for(2s);
     EXPECT_TRUE(done) << "waits for the thread that subscribed";
   });

@@ -1,0 +1,35 @@
+// A server for a test: an App over a memory storage, on a free port of the loopback.
+#pragma once
+
+#include "actionflows/base/fake_clock.hpp"
+#include "actionflows/storage/memory/memory_storage.hpp"
+#include "actionflows/storage/storage.hpp"
+#include "server/app.hpp"
+#include "server/testing/client.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace actionflows::test {
+
+class Served {
+ public:
+  explicit Served(AppOptions options = {}, MemoryOptions memory = {}, Clock& clock = system_clock())
+      : storage(make_memory_storage(memory), StorageOptions(), clock) {
+    options.http.port = 0;
+    app.emplace(storage, std::move(options));
+    app->start();
+  }
+
+  Client client() { return Client(app->port()); }
+
+  EventSource stream(std::string_view target, const Headers& headers = {}) {
+    return {app->port(), target, headers};
+  }
+
+  Storage storage;
+  std::optional<App> app;
+};
+
+}  // namespace actionflows::test
