@@ -192,6 +192,8 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
   const RequestHead& head = reader_.head();
   if (request_.method == Method::unknown)
     return problem(501, "not_implemented", "the method is not known here");
+  if (!is_allowed_host(shared_.options.allowed_hosts, head.host))
+    return problem(421, "misdirected", "this server does not go by the name in the Host header");
   if (changes_something(request_.method) && is_foreign_origin(cors, head.origin, head.host))
     return problem(403, "forbidden_origin", "pages of this origin may not change anything here");
   if (request_.method == Method::options && request_.target == "*")

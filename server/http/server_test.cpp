@@ -1,5 +1,5 @@
 // The server as a client meets it: the protocol, on real sockets.
-#include "server/http/test_server.hpp"
+#include "server/http/testing/test_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -367,6 +367,21 @@ TEST(ServerCors, AdmitsAllowedOriginsOnly) {
   EXPECT_EQ(status_of_delete(allowed), 204);
   EXPECT_EQ(status_of_delete("Origin: http://test\r\n"), 204) << "the server's own page";
   EXPECT_EQ(status_of_delete(""), 204) << "no browser";
+}
+
+TEST(ServerHosts, AdmitsKnownNamesOnly) {
+  ServerOptions options;
+  options.allowed_hosts = {"localhost", "127.0.0.1", "[::1]"};
+  TestServer server(options);
+  const auto status_of = [&](const std::string& host) {
+    RawClient client(server.port());
+    return client.exchange("GET /hello HTTP/1.1\r\nHost: " + host + "\r\n\r\n").status;
+  };
+  for (const char* host : {"localhost", "LOCALHOST:3001", "127.0.0.1:1", "[::1]", "[::1]:3001"})
+    EXPECT_EQ(status_of(host), 200) << host;
+  for (const char* host : {"evil.example", "evil.example:3001", "localhost.evil.example", "",
+                           "127.0.0.1.evil.example", "::1", "[::2]", "evil]:localhost"})
+    EXPECT_EQ(status_of(host), 421) << host;
 }
 
 TEST(ServerThreads, ShareTheConnections) {

@@ -10,8 +10,8 @@
 
 #include <simdjson.h>
 
-#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -181,7 +181,7 @@ class Client {
 
   // Any bytes, and the one answer to them.
   Reply raw(std::string_view request, bool is_head = false) {
-    if (!connection_) connection_.emplace(port_);
+    if (!connection_) connection_ = std::make_unique<Connection>(port_);
     connection_->send(request);
     Reply reply = connection_->read_head();
     const bool bare = is_head || reply.status == 204 || reply.status == 304;
@@ -192,8 +192,8 @@ class Client {
   }
 
  private:
-  const std::uint16_t port_;
-  std::optional<Connection> connection_;
+  std::uint16_t port_;
+  std::unique_ptr<Connection> connection_;
 };
 
 // One message of a stream of Server-Sent Events.
