@@ -50,6 +50,12 @@ class Queue {
     return {std::exchange(pending_, {}), std::exchange(missed_, false)};
   }
 
+  // Nobody waits any more.
+  void forget_signal() {
+    const std::lock_guard lock(mutex_);
+    signal_.reset();
+  }
+
  private:
   const std::size_t max_pending_;
   std::mutex mutex_;
@@ -57,6 +63,17 @@ class Queue {
   std::vector<Wakeup> pending_;
   bool missed_ = false;
   std::shared_ptr<Signal> signal_;
+};
+
+// The signal must not outlive the executor it was made on: whichever way its caller ends, also by
+// being destroyed while it waits, the queue lets go of it.
+struct SignalGuard {
+  explicit SignalGuard(std::shared_ptr<Queue> of) : queue(std::move(of)) {}
+  ~SignalGuard() { queue->forget_signal(); }
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+  const std::shared_ptr<Queue> queue;
 };
 
 Task<void> wait_for(std::shared_ptr<Signal> signal, std::chrono::milliseconds timeout) {
@@ -117,6 +134,7 @@ class WakeupHub::Follower final : public Subscription {
     // timeout's cancellation and the signal must not run side by side.
     const Strand strand = boost::asio::make_strand(co_await boost::asio::this_coro::executor);
     const auto signal = std::make_shared<Signal>(strand, 1);
+    const SignalGuard guard(queue_);
     Batch batch = queue_->take(signal);
     while (batch.wakeups.empty() && !batch.missed) {
       const auto left =
