@@ -143,6 +143,7 @@ Task<void> Connection::refuse(Refusal refusal) {
 Task<void> Connection::answer() {
   begin_exchange();
   Response response = co_await respond();
+  if (response.status < 200 || response.status > 599) response = fault("a status out of range");
   keep_alive_ = reader_.skip_body() && reader_.head().keep_alive &&
                 !shared_.stopping.load(std::memory_order_relaxed);
   Share stream_place(shared_.usage->streams);
@@ -192,6 +193,8 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
   const RequestHead& head = reader_.head();
   if (request_.method == Method::unknown)
     return problem(501, "not_implemented", "the method is not known here");
+  if (!is_allowed_host(shared_.options.allowed_hosts, head.host))
+    return problem(421, "misdirected", "this server does not go by the name in the Host header");
   if (changes_something(request_.method) && is_foreign_origin(cors, head.origin, head.host))
     return problem(403, "forbidden_origin", "pages of this origin may not change anything here");
   if (request_.method == Method::options && request_.target == "*")

@@ -1,8 +1,10 @@
 // What the server bounds, and what it does at each bound.
-#include "server/http/test_server.hpp"
+#include "server/http/testing/test_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <sys/resource.h>
 
 #include <memory>
 #include <string>
@@ -190,6 +192,26 @@ TEST(ServerLimits, BoundsStreams) {
   EXPECT_THAT(first.head(), testing::HasSubstr("200 OK"));
   RawClient second(server.port());
   EXPECT_EQ(second.exchange(request_text("GET", "/quiet")).status, 503);
+}
+
+TEST(ServerLimits, OutlivesALackOfFileDescriptors) {
+  TestServer server;
+  RawClient before(server.port());
+  EXPECT_EQ(before.exchange(request_text("GET", "/hello")).status, 200);
+
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  const int next = ::dup(0);
+  ::close(next);
+  rlimit one_more = usual;
+  one_more.rlim_cur = static_cast<rlim_t>(next) + 1;
+  ::setrlimit(RLIMIT_NOFILE, &one_more);
+  RawClient waiting(server.port());  // takes the last one, so that the server can't accept it
+  waiting.send(request_text("GET", "/hello"));
+  EXPECT_EQ(before.exchange(request_text("GET", "/hello")).status, 200);
+  EXPECT_EQ(server->load().connections, 1U);
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  EXPECT_EQ(waiting.reply().status, 200);
 }
 
 }  // namespace

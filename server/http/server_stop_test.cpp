@@ -1,5 +1,5 @@
 // How the server starts, and how it ends.
-#include "server/http/test_server.hpp"
+#include "server/http/testing/test_server.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -9,6 +9,7 @@
 #include <future>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace actionflows::http {
 namespace {

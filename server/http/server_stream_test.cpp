@@ -1,5 +1,5 @@
 // Responses that are written piece by piece.
-#include "server/http/test_server.hpp"
+#include "server/http/testing/test_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -11,7 +11,6 @@
 #include "actionflows/storage/memory/memory_session.hpp"
 #include "actionflows/storage/wakeup_hub.hpp"
 
-#include <boost/asio/this_coro.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
@@ -106,6 +105,15 @@ void check_shape(const Commit& commit) {
   std::sort(written.begin(), written.end());
   if (std::adjacent_find(written.begin(), written.end()) != written.end())
     invalid("a record is written once in a commit");
+  std::vector<std::uint32_t> archived = commit.archive;
+  std::sort(archived.begin(), archived.end());
+  if (std::adjacent_find(archived.begin(), archived.end()) != archived.end())
+    invalid("a chain is archived once in a commit");
+  if (!archived.empty() && archived.front() == 0) invalid("chains are numbered from 1");
+  for (const Expect& erase : commit.erases)
+    if (std::binary_search(archived.begin(), archived.end(), erase.key.chain) &&
+        erase.key.step == 0)
+      invalid("a chain can't be erased and archived");
 }
 
 class MemoryStorage final : public StorageDriver {
@@ -163,7 +171,8 @@ class MemoryStorage final : public StorageDriver {
   std::array<UserShard, shard_count> user_shards_;
   mutable WakeupHub hub_;
   alignas(64) std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> sessions_{0};
+  std::atomic<std::uint64_t> sessions_{0};  // live and ended
+  std::atomic<std::uint64_t> live_{0};
 };
 
 MemoryStorage::~MemoryStorage() {
@@ -353,6 +362,7 @@ CommitResult MemoryStorage::apply(const Commit& commit, Shard& shard, Session& s
   session.recharge(less, more);
 
   // From here on nothing is refused.
+  if (!session.live()) live_.fetch_add(1, std::memory_order_relaxed);
   apply_records(commit, session);
   session.reserve_log(entries.size());
   const std::uint64_t first = std::max<std::uint64_t>(commit.first_sequence, 1);
@@ -436,6 +446,7 @@ void MemoryStorage::leave_lists(Shard& shard, Session& session) {
 void MemoryStorage::end(Shard& shard, Session& session, Timestamp at) {
   leave_lists(shard, session);
   session.end();
+  live_.fetch_sub(1, std::memory_order_relaxed);
   std::uint64_t kept = session_cost;
   for (const LogEntry& entry : session.log()) kept += entry.size() + event_cost;
   for (std::uint32_t n = 1; n <= session.last_archived; ++n)
@@ -575,8 +586,7 @@ Task<EventPage> MemoryStorage::read_events(const SessionId& id, const EventQuery
 }
 
 Task<std::unique_ptr<Subscription>> MemoryStorage::subscribe(std::optional<SessionId> session) {
-  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
-  co_return hub_.subscribe(executor, std::move(session));
+  co_return hub_.subscribe(std::move(session));
 }
 
 Task<bool> MemoryStorage::touch(const SessionId& id, const Activity& activity) {
@@ -702,7 +712,7 @@ void MemoryStorage::forget_if_unused(UserShard& users, User& user) {
 Task<Health> MemoryStorage::health() {
   Health health;
   health.driver = "memory";
-  health.sessions = sessions_.load(std::memory_order_relaxed);
+  health.sessions = live_.load(std::memory_order_relaxed);
   health.bytes = bytes_.load(std::memory_order_relaxed);
   co_return health;
 }

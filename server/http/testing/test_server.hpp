@@ -2,12 +2,14 @@
 #pragma once
 
 #include "actionflows/base/error.hpp"
-#include "server/http/raw_client.hpp"
 #include "server/http/server.hpp"
+#include "server/http/testing/raw_client.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <poll.h>
 
 #include <atomic>
 #include <chrono>
@@ -15,7 +17,6 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,7 +31,7 @@ inline Task<void> pause(std::chrono::milliseconds duration) {
 inline bool eventually(const std::function<bool()>& condition) {
   for (int at = 0; at < 2000; ++at) {
     if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ::poll(nullptr, 0, 5);  // ms
   }
   return false;
 }
@@ -156,6 +157,8 @@ class TestServer {
       throw 7;
       co_return Response(204);
     });
+    router.add(Method::get, "/switching",
+               [](Request&) -> Task<Response> { co_return Response(101); });
     router.add(Method::get, "/conflict", [](Request&) -> Task<Response> {
       StorageError error(ErrorCode::conflict, "version 1 is not the current one");
       error.current_version = 3;
