@@ -204,7 +204,7 @@ void Time::check(json::Report& report, Timestamp time) const {
 }
 
 std::string Time::json_schema(std::string_view description, bool nullable) const {
-  return json_type("string", description, nullable, ",\"format\":\"date-time\"");
+  return json_type("string", description, nullable, R"(,"format":"date-time")");
 }
 
 void Identifier::breaks_rule(json::Report& report, std::string_view text, std::string_view rule) {
@@ -267,9 +267,9 @@ std::string name_of_form(std::string_view name, Form form) {
 }
 
 std::string json_reference(std::string_view name, std::string_view description, bool nullable) {
-  const std::string reference = "\"$ref\":\"#/components/schemas/" + std::string(name) + "\"";
+  const std::string reference = R"("$ref":"#/components/schemas/)" + std::string(name) + '"';
   std::string out =
-      nullable ? "{\"anyOf\":[{" + reference + "},{\"type\":\"null\"}]" : "{" + reference;
+      nullable ? "{\"anyOf\":[{" + reference + R"(},{"type":"null"}])" : "{" + reference;
   if (!description.empty()) {
     out += ",\"description\":";
     json::append_string(out, description);

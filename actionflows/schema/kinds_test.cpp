@@ -126,7 +126,7 @@ TEST(Integer, HasTheRangeOfItsTypeAndOfJavaScript) {
   EXPECT_EQ(value<std::uint32_t>(integer(), "4294967295"), 4294967295U);
   EXPECT_EQ(value<std::uint64_t>(integer(), "9007199254740991"), 9007199254740991U);
   EXPECT_EQ(value<std::int64_t>(integer(), "-9007199254740991"), -9007199254740991);
-  EXPECT_EQ(value<std::int8_t>(integer(), "-128"), -128);
+  EXPECT_EQ(value<std::int16_t>(integer(), "-32768"), -32768);
   EXPECT_EQ(value<std::uint64_t>(integer(), "0"), 0U);
   EXPECT_EQ(value<std::uint64_t>(integer(), "-0"), 0U);
   EXPECT_EQ(integer_issue<std::uint32_t>(integer(), "4294967296"),
@@ -136,8 +136,8 @@ TEST(Integer, HasTheRangeOfItsTypeAndOfJavaScript) {
             "9007199254740992)");
   EXPECT_EQ(integer_issue<std::uint64_t>(integer(), "-1"),
             "too_small at it: must be at least 0 (at least 0, -1)");
-  EXPECT_EQ(integer_issue<std::int8_t>(integer(), "-129"),
-            "too_small at it: must be at least -128 (at least -128, -129)");
+  EXPECT_EQ(integer_issue<std::int16_t>(integer(), "-32769"),
+            "too_small at it: must be at least -32768 (at least -32768, -32769)");
   for (const std::string_view huge :
        {"18446744073709551615", "18446744073709551616", "18446744073709551617",
         "9223372036854775808", "1000000000000000000", "99999999999999999999999"}) {
@@ -255,7 +255,7 @@ TEST(FreeObject, KeepsTheBytesOfAnObject) {
 }
 
 TEST(FreeAny, KeepsTheBytesOfAnything) {
-  for (const std::string_view text : {"{\"a\": 1}", "[ ]", "\"\\u0061\"", "-0.0", "true", "null"}) {
+  for (const std::string_view text : {"{\"a\": 1}", "[ ]", R"("\u0061")", "-0.0", "true", "null"}) {
     EXPECT_EQ(value<json::Raw>(free_any(), text).view(), text);
     EXPECT_EQ(value<json::Raw>(free_any(), std::string(text) + " \n").view(), text);
   }
@@ -304,7 +304,7 @@ TEST(Array, ChecksWhatItNoLongerKeeps) {
 
 TEST(Kinds, MalformedValuesAreNotWrongTypes) {
   for (const std::string_view text :
-       {"tru", "nul", "n", "01", "1.", "-", "\"\\x\"", "[1", "{\"a\"}", "}", ",", ":", ""}) {
+       {"tru", "nul", "n", "01", "1.", "-", R"("\x")", "[1", "{\"a\"}", "}", ",", ":", ""}) {
     for (const Lines& found :
          {issues<std::string>(schema::text(), text), issues<int>(integer(), text),
           issues<bool>(boolean(), text), issues<Timestamp>(timestamp(), text),

@@ -123,25 +123,27 @@ TEST(Decode, ReportsEveryIssueAtOnce) {
       R"({"sessionId":"a b","state":"lost","title":7,"hostname":null,"metadata":{"a":{"k":1,"k":2}},)"
       R"("createdAt":"now","updatedAt":"2026-02-11T20:31:53Z","chainCount":-1,"version":0,)"
       R"("color":"red","si\u007ae":[1,{"x":2}],"version":1})";
-  EXPECT_EQ(
-      issues(text),
-      (Lines{
-          "invalid_string at sessionId: must be 1 to 200 letters, digits or any of . _ : @ - (1 "
-          "to 200 letters, digits or any of . _ : @ -, \"a b\")",
-          "invalid_enum_value at state: must be one of active, paused, completed (one of active, "
-          "paused, completed, \"lost\")",
-          "invalid_type at title: must be a string, not a number (string, number)",
-          "invalid_type at hostname: must not be null: leave the field out instead (string, "
-          "null)",
-          "duplicate_key at metadata.a.k: appears more than once",
-          "invalid_string at createdAt: must be an RFC 3339 date and time such as "
-          "2026-02-11T20:31:53.375Z (RFC 3339 date-time, \"now\")",
-          "too_small at chainCount: must be at least 0 (at least 0, -1)",
-          "too_small at version: must be at least 1 (at least 1, 0)",
-          "duplicate_key at version: appears more than once",
-          "invalid_type at userId: is required (string, nothing)",
-          "invalid_type at lastActivityAt: is required (string, nothing)",
-          "unrecognized_keys: unknown fields: color, size"}));
+  const std::string bad_id =
+      "invalid_string at sessionId: must be 1 to 200 letters, digits or any of . _ : @ - (1 to 200 "
+      "letters, digits or any of . _ : @ -, \"a b\")";
+  const std::string bad_state =
+      "invalid_enum_value at state: must be one of active, paused, completed (one of active, "
+      "paused, completed, \"lost\")";
+  const std::string bad_time =
+      "invalid_string at createdAt: must be an RFC 3339 date and time such as "
+      "2026-02-11T20:31:53.375Z (RFC 3339 date-time, \"now\")";
+  const std::string bad_null =
+      "invalid_type at hostname: must not be null: leave the field out instead (string, null)";
+  EXPECT_EQ(issues(text),
+            (Lines{bad_id, bad_state,
+                   "invalid_type at title: must be a string, not a number (string, number)",
+                   bad_null, "duplicate_key at metadata.a.k: appears more than once", bad_time,
+                   "too_small at chainCount: must be at least 0 (at least 0, -1)",
+                   "too_small at version: must be at least 1 (at least 1, 0)",
+                   "duplicate_key at version: appears more than once",
+                   "invalid_type at userId: is required (string, nothing)",
+                   "invalid_type at lastActivityAt: is required (string, nothing)",
+                   "unrecognized_keys: unknown fields: color, size"}));
 }
 
 TEST(Decode, RefusesOtherRoots) {
@@ -163,7 +165,7 @@ TEST(Decode, GivesOnlyThePlaceOfMalformedJson) {
 
 TEST(Decode, ChecksWhatItSkips) {
   for (const std::string_view bad :
-       {"tru", "01", "\"\\x\"", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "\"\\ud800\"", "[[[1]]"}) {
+       {"tru", "01", R"("\x")", "[1,]", "{\"a\":1,}", "{\"a\" 1}", R"("\ud800")", "[[[1]]"}) {
     for (const std::string_view name : {"unknown", "title", "chainCount", "metadata"}) {
       const std::string text = "{\"" + std::string(name) + "\":" + std::string(bad) + "}";
       const Lines found = issues(text);
@@ -208,7 +210,7 @@ TEST(Decode, NamesFewOfManyUnknownFields) {
 
 TEST(Decode, StaysQuickOnManyMembersInTheWorstOrder) {
   std::string text = "{";
-  while (text.size() < 1'900'000) text += "\"vers\":0,\"version\":1,\"sessionId\":\"x\",";
+  while (text.size() < 1'900'000) text += R"("vers":0,"version":1,"sessionId":"x",)";
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(issues(text + "\"a\":1}").size(), json::max_issues + 1);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
@@ -274,15 +276,18 @@ TEST(Nested, PathsLeadToThePlace) {
   const std::string_view text =
       R"({"title":"t","steps":[{"action":"a","waitsFor":[]},{"action":"","waitsFor":[1,0],"x":1},)"
       R"([],{"action":"b","waitsFor":[1,2]}],"offset":1.5,"urgent":true,"data":null})";
-  EXPECT_EQ(issues<ChainData>(text),
-            (Lines{"too_small at steps[1].action: must be at least 1 character (at least 1 "
-                   "character, 0 characters)",
-                   "too_small at steps[1].waitsFor[1]: must be at least 1 (at least 1, 0)",
-                   "unrecognized_keys at steps[1]: unknown field: x",
-                   "invalid_type at steps[2]: must be an object, not an array (object, array)",
-                   "custom at steps[3].waitsFor[1]: must wait for less",
-                   "invalid_type at offset: must be an integer, written without fraction or "
-                   "exponent (integer, 1.5)"}));
+  const std::string bad_action =
+      "too_small at steps[1].action: must be at least 1 character (at least 1 character, 0 "
+      "characters)";
+  const std::string bad_offset =
+      "invalid_type at offset: must be an integer, written without fraction or exponent (integer, "
+      "1.5)";
+  EXPECT_EQ(
+      issues<ChainData>(text),
+      (Lines{bad_action, "too_small at steps[1].waitsFor[1]: must be at least 1 (at least 1, 0)",
+             "unrecognized_keys at steps[1]: unknown field: x",
+             "invalid_type at steps[2]: must be an object, not an array (object, array)",
+             "custom at steps[3].waitsFor[1]: must wait for less", bad_offset}));
 }
 
 TEST(Nested, AreReadAndWritten) {
@@ -298,12 +303,13 @@ TEST(Nested, AreReadAndWritten) {
 }
 
 TEST(Nested, AreCheckedAsValues) {
-  ChainData chain{.title = "t",
-                  .steps = std::vector<StepData>{{.action = "ok", .waits_for = {1}, .result = {}},
-                                                 {.action = "", .waits_for = {0}, .result = {}}},
-                  .offset = 0,
-                  .urgent = false,
-                  .data = {}};
+  const ChainData chain{
+      .title = "t",
+      .steps = std::vector<StepData>{{.action = "ok", .waits_for = {1}, .result = {}},
+                                     {.action = "", .waits_for = {0}, .result = {}}},
+      .offset = 0,
+      .urgent = false,
+      .data = {}};
   Issues found;
   EXPECT_FALSE(schema_of<ChainData>().validate(chain, Form::full, found));
   EXPECT_EQ(lines(found),
@@ -433,25 +439,25 @@ TEST(Update, KnowsOnlyDeclaredMembers) {
 // --- differences
 
 TEST(Diff, NamesWhatChanged) {
-  const Session before = session();
-  Session after = before;
+  const Session older = session();
+  Session newer = older;
   std::string out;
-  EXPECT_FALSE(sessions().diff(before, after, out));
+  EXPECT_FALSE(sessions().diff(older, newer, out));
   EXPECT_EQ(out, "{}");
-  after.title = "Other";
-  after.metadata = json::Raw::parse(R"({"branch":null})");
-  after.cwd = "/x";
-  after.chain_count = 4;
-  after.version = 99;  // beside the record: no part of it
+  newer.title = "Other";
+  newer.metadata = json::Raw::parse(R"({"branch":null})");
+  newer.cwd = "/x";
+  newer.chain_count = 4;
+  newer.version = 99;  // beside the record: no part of it
   out.clear();
-  EXPECT_TRUE(sessions().diff(before, after, out));
+  EXPECT_TRUE(sessions().diff(older, newer, out));
   EXPECT_EQ(out, R"({"title":"Other","cwd":"/x","metadata":{"branch":null},"chainCount":4})");
-  Session rebuilt = before;
+  Session rebuilt = older;
   sessions().patch(rebuilt, out);
   rebuilt.version = 99;
-  EXPECT_EQ(rebuilt, after);
+  EXPECT_EQ(rebuilt, newer);
   out.clear();
-  EXPECT_TRUE(sessions().diff(after, before, out));
+  EXPECT_TRUE(sessions().diff(newer, older, out));
   EXPECT_EQ(out, R"({"title":"Nightly \"build\"","cwd":null,"metadata":{"branch" : "main"},)"
                  R"("chainCount":3})");
 }
