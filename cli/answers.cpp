@@ -57,10 +57,9 @@ std::optional<ErrorCode> error_code_of(std::string_view type) {
   constexpr std::string_view prefix = "urn:actionflows:problem:";
   if (!type.starts_with(prefix)) return std::nullopt;
   type.remove_prefix(prefix.size());
-  for (const ErrorCode code :
-       {ErrorCode::invalid, ErrorCode::not_found, ErrorCode::conflict,
-        ErrorCode::illegal_transition, ErrorCode::unavailable, ErrorCode::timeout,
-        ErrorCode::exhausted, ErrorCode::corrupt})
+  for (const ErrorCode code : {ErrorCode::invalid, ErrorCode::not_found, ErrorCode::conflict,
+                               ErrorCode::illegal_transition, ErrorCode::unavailable,
+                               ErrorCode::timeout, ErrorCode::exhausted, ErrorCode::corrupt})
     if (to_string(code) == type) return code;
   return type == "too_large" ? std::optional(ErrorCode::invalid) : std::nullopt;
 }
@@ -165,7 +164,8 @@ Verification verification_of(std::string_view body) {
   found.records = number_at(root, "records");
   for (const dom::element difference : array_at(root, "differences")) {
     std::string_view text;
-    if (difference.get_string().get(text) == simdjson::SUCCESS) found.differences.emplace_back(text);
+    if (difference.get_string().get(text) == simdjson::SUCCESS)
+      found.differences.emplace_back(text);
   }
   return found;
 }

@@ -28,7 +28,7 @@ struct SessionNames {
 
 // All of these throw Failure for what is none of this kind.
 SessionNames session_names_of(std::string_view body);
-bool stored_of(std::string_view body);            // of an import: false: it was there already
+bool stored_of(std::string_view body);                  // of an import: false: it was there already
 std::uint64_t last_sequence_of(std::string_view body);  // of a page of events
 Verification verification_of(std::string_view body);
 

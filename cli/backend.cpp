@@ -26,8 +26,8 @@ class StorageBackend final : public Backend {
   Task<bool> import_line(std::string line, std::optional<UserId> user) override {
     ImportDefaults defaults;
     if (user) defaults.user = std::move(*user);
-    const SessionImage image = image_of_line(line, storage_.clock().now(),
-                                             storage_.options().session_ttl, defaults);
+    const SessionImage image =
+        image_of_line(line, storage_.clock().now(), storage_.options().session_ttl, defaults);
     co_return co_await storage_.restore(image);
   }
 
@@ -168,8 +168,7 @@ std::unique_ptr<Backend> make_server_backend(boost::asio::any_io_executor execut
 std::unique_ptr<Backend> open_backend(boost::asio::any_io_executor executor, const Target& target,
                                       const TargetFlags& flags) {
   if (const auto* const storage = std::get_if<StorageTarget>(&target))
-    return std::make_unique<StorageBackend>(
-        std::make_unique<Storage>(open_storage(storage->url)));
+    return std::make_unique<StorageBackend>(std::make_unique<Storage>(open_storage(storage->url)));
   HttpClientOptions options;
   options.api_key = read_api_key(flags);
   return make_server_backend(std::move(executor), std::get<ServerUrl>(target), std::move(options));

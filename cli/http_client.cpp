@@ -78,8 +78,7 @@ HttpAnswer answer_of(const Message& message) {
     throw ConnectionLost(fmt::format("{} closed the connection", server.str()));
   if (error.category() == make_error_code(http::error::end_of_stream).category())
     throw Failure(fmt::format("what answers at {} is no HTTP server", server.str()));
-  throw ConnectionLost(
-      fmt::format("lost the connection to {}: {}", server.str(), error.message()));
+  throw ConnectionLost(fmt::format("lost the connection to {}: {}", server.str(), error.message()));
 }
 
 }  // namespace
@@ -123,9 +122,9 @@ Task<void> HttpClient::connect() {
                                      duration_text(options_.connect_timeout)));
   }
   if (error == asio::error::connection_refused) {
-    throw ConnectionLost(fmt::format(
-        "can't reach {}: nothing listens there; `actionflows serve` starts a server",
-        server_.str()));
+    throw ConnectionLost(
+        fmt::format("can't reach {}: nothing listens there; `actionflows serve` starts a server",
+                    server_.str()));
   }
   if (error)
     throw ConnectionLost(fmt::format("can't reach {}: {}", server_.str(), error.message()));

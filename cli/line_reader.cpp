@@ -20,9 +20,7 @@ namespace {
 
 constexpr unsigned buffer_bytes = 256 << 10;
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\v\f") == text.npos;
-}
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\v\f") == text.npos; }
 
 }  // namespace
 
@@ -73,7 +71,8 @@ void LineReader::Input::open(const std::string& path) {
 
 // False: there is none left.
 bool LineReader::Input::read_line(Line& line) {
-  line = {.number = lines + 1};
+  line = Line();
+  line.number = lines + 1;
   bool begun = false;
   bool ended = false;
   for (; !ended && has_more(); begun = true) {

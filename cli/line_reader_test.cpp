@@ -61,8 +61,8 @@ class LineReaderTest : public testing::Test {
     return found;
   }
 
-  std::filesystem::path folder_ = std::filesystem::temp_directory_path() /
-                                  ("line_reader_test-" + std::to_string(::getpid()));
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("line_reader_test-" + std::to_string(::getpid()));
 };
 
 TEST_F(LineReaderTest, LinesAreNumberedFromOne) {

@@ -65,9 +65,8 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
   }
   choice.url = "memory:";
   if (!wishes.redis_url.empty()) {
-    choice.notes.push_back(
-        fmt::format("REDIS_URL is set but not used: NODE_ENV is {}",
-                    stage.empty() ? "not set, which means development" : stage));
+    choice.notes.push_back(fmt::format("REDIS_URL is set but not used: NODE_ENV is {}",
+                                       stage.empty() ? "not set, which means development" : stage));
   }
   return choice;
 }

@@ -62,7 +62,8 @@ std::string bar_text(std::string_view what, std::string_view unit, const Advance
                      nanoseconds elapsed, std::size_t columns) {
   const auto share = share_of(advance);
   std::string tail = "  " + counted(advance.items, unit);
-  for (const std::string& part : {rate_text(advance.items, elapsed, unit), left_text(share, elapsed)})
+  for (const std::string& part :
+       {rate_text(advance.items, elapsed, unit), left_text(share, elapsed)})
     if (!part.empty()) tail += "  " + part;
 
   std::string text(what);
@@ -84,7 +85,8 @@ std::string line_text(std::string_view what, std::string_view unit, const Advanc
   const auto share = share_of(advance);
   std::string text = fmt::format("{}: {}", what, counted(advance.items, unit));
   if (share) text += ", " + percent_text(*share);
-  for (const std::string& part : {rate_text(advance.items, elapsed, unit), left_text(share, elapsed)})
+  for (const std::string& part :
+       {rate_text(advance.items, elapsed, unit), left_text(share, elapsed)})
     if (!part.empty()) text += ", " + part;
   return text;
 }

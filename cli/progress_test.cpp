@@ -13,8 +13,9 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(Progress, ABarShowsShareItemsRateAndTimeLeft) {
-  EXPECT_EQ(bar_text("import", "line", {.items = 1'250, .done = 25, .total = 100}, 5s, 80),
-            "import  25 % [########--------------------------]  1,250 lines  250 lines/s  15 s left");
+  EXPECT_EQ(
+      bar_text("import", "line", {.items = 1'250, .done = 25, .total = 100}, 5s, 80),
+      "import  25 % [########--------------------------]  1,250 lines  250 lines/s  15 s left");
 }
 
 TEST(Progress, ABarFitsItsTerminal) {

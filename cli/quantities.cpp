@@ -17,8 +17,8 @@ struct Unit {
 };
 
 constexpr std::array durations = {
-    Unit{.name = "ms", .factor = 1},          Unit{.name = "s", .factor = 1'000},
-    Unit{.name = "min", .factor = 60'000},    Unit{.name = "h", .factor = 3'600'000},
+    Unit{.name = "ms", .factor = 1},         Unit{.name = "s", .factor = 1'000},
+    Unit{.name = "min", .factor = 60'000},   Unit{.name = "h", .factor = 3'600'000},
     Unit{.name = "d", .factor = 86'400'000},
 };
 
@@ -100,7 +100,8 @@ std::string size_text(std::uint64_t bytes) {
 std::string duration_text(std::chrono::nanoseconds duration) {
   using namespace std::chrono;
   if (duration < 999'500us) return fmt::format("{} ms", round<milliseconds>(duration).count());
-  if (duration < 9'950ms) return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
+  if (duration < 9'950ms)
+    return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
   const auto in_seconds = round<seconds>(duration).count();
   if (in_seconds < 60) return fmt::format("{} s", in_seconds);
   if (in_seconds < 3'600) return fmt::format("{} min {} s", in_seconds / 60, in_seconds % 60);

@@ -43,7 +43,9 @@ TEST(Quantities, DurationsAreToldByTheirTwoLargestUnits) {
 TEST(Quantities, WhatIsPrintedHasNoControlCharacters) {
   EXPECT_EQ(printable("plain \xE6\x97\xA5 text"), "plain \xE6\x97\xA5 text");
   EXPECT_EQ(printable("\x1B[31mred\n"), "\\u001b[31mred\\u000a");
-  EXPECT_EQ(printable("\xC2\x9B" "1m"), "\\u009b1m");
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "1m"),
+            "\\u009b1m");
   EXPECT_EQ(printable("\xC2\xA9"), "\xC2\xA9");
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\u0000b");
 }

@@ -6,8 +6,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 namespace actionflows::cli {
 namespace {
@@ -48,7 +48,8 @@ ServerUrl ServerUrl::parse(std::string_view text) {
     throw wrong("has a user or a key in it; keys go into ACTIONFLOWS_API_KEY");
   while (path.ends_with('/')) path.remove_suffix(1);
   const auto printing = [](char c) { return c > 0x20 && c < 0x7F; };
-  if (!std::ranges::all_of(path, printing)) throw wrong("has a path with spaces or other odd bytes");
+  if (!std::ranges::all_of(path, printing))
+    throw wrong("has a path with spaces or other odd bytes");
   url.path = path;
 
   if (authority.starts_with('[')) {

@@ -8,9 +8,9 @@
 namespace actionflows::cli {
 
 struct ServerUrl {
-  std::string host;            // a name or an address; an IPv6 address without its brackets
-  std::uint16_t port = 80;     // as usual for http
-  std::string path = {};       // in front of every path: "/actionflows"; empty where there is none
+  std::string host;         // a name or an address; an IPv6 address without its brackets
+  std::uint16_t port = 80;  // as usual for http
+  std::string path = {};    // in front of every path: "/actionflows"; empty where there is none
 
   // Throws UsageError, saying what is wrong: https, a user or a key in it, no host, a bad port.
   static ServerUrl parse(std::string_view text);

@@ -32,9 +32,9 @@ class SseParser {
   void end_line(std::vector<SseEvent>& out);
   void take_field(std::string_view name, std::string_view value);
 
-  std::string line_;              // what has come of the current line
-  bool after_return_ = false;     // the last byte was a \r: a \n now belongs to it
-  bool at_start_ = true;          // a byte order mark may still come
+  std::string line_;           // what has come of the current line
+  bool after_return_ = false;  // the last byte was a \r: a \n now belongs to it
+  bool at_start_ = true;       // a byte order mark may still come
   std::string type_;
   std::string data_;
   bool has_data_ = false;

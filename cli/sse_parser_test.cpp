@@ -41,18 +41,20 @@ TEST(SseParser, TheIdStaysUntilTheNext) {
 }
 
 TEST(SseParser, CommentsAndEventsWithoutDataAreNoEvents) {
-  EXPECT_EQ(parsed(": heartbeat\n\nevent: lost\n\nunknown: field\n\ndata: a\n\n"),
-            "[|message|a]");
+  EXPECT_EQ(parsed(": heartbeat\n\nevent: lost\n\nunknown: field\n\ndata: a\n\n"), "[|message|a]");
 }
 
 TEST(SseParser, AnUnfinishedEventIsNone) { EXPECT_EQ(parsed("data: a\n"), ""); }
 
 TEST(SseParser, EveryKindOfLineEndIsOne) {
-  EXPECT_EQ(parsed("data: a\r\n\r\ndata: b\r\rdata: c\n\n"), "[|message|a][|message|b][|message|c]");
+  EXPECT_EQ(parsed("data: a\r\n\r\ndata: b\r\rdata: c\n\n"),
+            "[|message|a][|message|b][|message|c]");
 }
 
 TEST(SseParser, AByteOrderMarkIsPassedOver) {
-  EXPECT_EQ(parsed("\xEF\xBB\xBF" "data: a\n\n"), "[|message|a]");
+  EXPECT_EQ(parsed("\xEF\xBB\xBF"
+                   "data: a\n\n"),
+            "[|message|a]");
 }
 
 TEST(SseParser, RetryIsAnyNumber) {

@@ -90,4 +90,19 @@ std::string read_api_key(const TargetFlags& flags) {
   return checked_key(std::move(key), flags.api_key_file);
 }
 
+std::optional<UserId> parse_user(const std::string& flag) {
+  if (flag.empty()) return std::nullopt;
+  auto user = UserId::parse(flag);
+  if (!user) throw UsageError(fmt::format("--user is no user id: {}", UserId::rule));
+  return user;
+}
+
+std::optional<SessionId> parse_session(const std::string& argument) {
+  if (argument.empty()) return std::nullopt;
+  auto session = SessionId::parse(argument);
+  if (!session)
+    throw UsageError(fmt::format("\"{}\" is no session id: {}", argument, SessionId::rule));
+  return session;
+}
+
 }  // namespace actionflows::cli

@@ -1,8 +1,10 @@
 // What import, export and verify work on: a server, or a storage opened by the program itself.
 #pragma once
 
+#include "actionflows/model/ids.hpp"
 #include "cli/server_url.hpp"
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -46,5 +48,10 @@ ServerUrl choose_server(const TargetFlags& flags, const TargetVariables& variabl
 // The key to show to the server: of the file, else of ACTIONFLOWS_API_KEY, else none. Throws
 // Failure for a file that can't be read, UsageError for what can be no key.
 std::string read_api_key(const TargetFlags& flags);
+
+// A --user; nullopt: not given. Throws UsageError for what is no user id.
+std::optional<UserId> parse_user(const std::string& flag);
+// A SESSION; nullopt: not given. Throws UsageError for what is no session id.
+std::optional<SessionId> parse_session(const std::string& argument);
 
 }  // namespace actionflows::cli

@@ -44,9 +44,8 @@ void not_a_time(json::Report& report, std::string_view text) {
 }
 
 void not_whole(json::Report& report, std::string_view number) {
-  report.add(IssueCode::invalid_type,
-             "must be a whole number, written without fraction or exponent", "integer",
-             json::shortened(number, quoted_bytes));
+  report.add(IssueCode::invalid_type, "must be an integer, written without fraction or exponent",
+             "integer", json::shortened(number, quoted_bytes));
 }
 
 std::string minimum(std::string_view key, std::string_view value) {
@@ -144,7 +143,7 @@ Integer Integer::max(std::int64_t n) const {
 bool Integer::read_number(json::Reader& reader, json::Value& value, std::int64_t& out) const {
   const char first = value.first();
   if (first != '-' && (first < '0' || first > '9')) {
-    reader.wrong_type(value, "a whole number");
+    reader.wrong_type(value, "an integer");
     return false;
   }
   const std::string_view text = reader.scalar(value);
