@@ -8,7 +8,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -29,15 +28,14 @@ class Queue {
   void push(const Wakeup& wakeup) {
     {
       const std::lock_guard lock(mutex_);
-      const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Wakeup& other) {
-        return other.session == wakeup.session;
-      });
-      if (same != pending_.end()) {
+      const auto same = places_.find(wakeup.session.str());
+      if (same != places_.end()) {
         // The newest number wins; the oldest unseen type stays out of the way: it is only a hint.
-        *same = wakeup;
+        pending_[same->second] = wakeup;
       } else if (pending_.size() >= max_pending_) {
         missed_ = true;
       } else {
+        places_.emplace(wakeup.session.str(), pending_.size());
         pending_.push_back(wakeup);
       }
     }
@@ -46,6 +44,7 @@ class Queue {
 
   Subscription::Batch take() {
     const std::lock_guard lock(mutex_);
+    places_.clear();
     return {std::exchange(pending_, {}), std::exchange(missed_, false)};
   }
 
@@ -60,6 +59,7 @@ class Queue {
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Wakeup> pending_;
+  boost::unordered_flat_map<std::string, std::size_t> places_;  // in pending_, by session
   bool missed_ = false;
 };
 
