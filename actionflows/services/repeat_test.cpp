@@ -61,7 +61,8 @@ std::vector<Writer> writers() {
        }},
       {"delete_chain", [](Storage& a, C c) -> Task<void> { co_await a.delete_chain(c1, c); }},
       {"archive_chain", [](Storage& a, C c) -> Task<void> { co_await a.archive_chain(c2, c); }},
-      {"cancel_chain", [](Storage& a, C c) -> Task<void> { co_await ChainService(a).cancel(c1, c); }},
+      {"cancel_chain",
+       [](Storage& a, C c) -> Task<void> { co_await ChainService(a).cancel(c1, c); }},
       {"create_step",
        [](Storage& a, C c) -> Task<void> { co_await a.create_step(c1, step_data("more"), c); }},
       {"update_step",
@@ -73,9 +74,13 @@ std::vector<Writer> writers() {
       {"delete_step", [](Storage& a, C c) -> Task<void> { co_await a.delete_step(pending, c); }},
       {"start", [](Storage& a, C c) -> Task<void> { co_await StepService(a).start(pending, c); }},
       {"complete_step",
-       [](Storage& a, C c) -> Task<void> { co_await StepService(a).complete(running, no_report, c); }},
-      {"fail", [](Storage& a, C c) -> Task<void> { co_await StepService(a).fail(running, no_report, c); }},
-      {"skip", [](Storage& a, C c) -> Task<void> { co_await StepService(a).skip(pending, no_report, c); }},
+       [](Storage& a, C c) -> Task<void> {
+         co_await StepService(a).complete(running, no_report, c);
+       }},
+      {"fail",
+       [](Storage& a, C c) -> Task<void> { co_await StepService(a).fail(running, no_report, c); }},
+      {"skip",
+       [](Storage& a, C c) -> Task<void> { co_await StepService(a).skip(pending, no_report, c); }},
       {"retry", [](Storage& a, C c) -> Task<void> { co_await StepService(a).retry(failed, c); }},
       {"append_event",
        [](Storage& a, C c) -> Task<void> {
@@ -152,8 +157,7 @@ TEST_P(Repeats, WhoseFirstAnswerWasLostChangesNothing) {
 TEST_P(Repeats, AfterOtherWritesChangesNothing) {
   call(writer(), "op");
   // A session that was deleted takes no other writes.
-  for (int i = 0; i < 100 && get(s); ++i)
-    run(storage().append_event(s, event_data("note:made")));
+  for (int i = 0; i < 100 && get(s); ++i) run(storage().append_event(s, event_data("note:made")));
   const std::string after = state();
   EXPECT_TRUE(call(writer(), "op").repeated);
   EXPECT_EQ(state(), after);

@@ -26,9 +26,8 @@ TEST_F(SessionStates, AreMovedAndStayWhereTheyAre) {
   EXPECT_EQ(completed.completed_at, clock.now());
   EXPECT_EQ(completed.expires_at, clock.now() + 24h);
   EXPECT_EQ(get(s), completed);
-  EXPECT_EQ(event_types(s),
-            (std::vector<std::string>{"session:created", "session:paused", "session:resumed",
-                                      "session:completed"}));
+  EXPECT_EQ(event_types(s), (std::vector<std::string>{"session:created", "session:paused",
+                                                      "session:resumed", "session:completed"}));
 }
 
 TEST_F(SessionStates, EndWithCompletion) {
@@ -113,9 +112,8 @@ TEST_F(Tokens, AreRevokedAtOnceAndForAll) {
   run(another.revoke_token(s));
   EXPECT_FALSE(accepted(token));
   run(sessions.revoke_token(s));  // nothing to revoke
-  EXPECT_EQ(event_types(s),
-            (std::vector<std::string>{"session:created", "session:token_issued",
-                                      "session:token_revoked"}));
+  EXPECT_EQ(event_types(s), (std::vector<std::string>{"session:created", "session:token_issued",
+                                                      "session:token_revoked"}));
 }
 
 TEST_F(Tokens, EndWithTheirSession) {

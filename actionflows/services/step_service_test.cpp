@@ -104,8 +104,7 @@ TEST_F(Steps, StartOnlyWhenAllTheyWaitForHaveEndedWell) {
   error = error_of(steps.start(id(5)));
   EXPECT_EQ(error.message(), "step s.c1.s5 waits for step 3 (failed)");
   run(steps.retry(id(3)));
-  EXPECT_EQ(error_of(steps.start(id(5))).message(),
-            "step s.c1.s5 waits for step 3 (pending)");
+  EXPECT_EQ(error_of(steps.start(id(5))).message(), "step s.c1.s5 waits for step 3 (pending)");
   bring(id(3), StepStatus::completed);
   EXPECT_EQ(run(steps.start(id(5))).status, StepStatus::in_progress);
 }

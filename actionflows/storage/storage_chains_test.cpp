@@ -42,8 +42,8 @@ TEST_F(Chains, AreCreatedWithTheirStepsInOneCommit) {
   EXPECT_EQ(steps.items[2].waits_for, (std::vector<std::uint32_t>{1, 2}));
   EXPECT_EQ(steps.items[2].status, StepStatus::pending);
   EXPECT_EQ(get(step_of(1, 3)), steps.items[2]);
-  EXPECT_EQ(event_types(s), (std::vector<std::string>{"session:created", "chain:compiled",
-                                                      "session:updated"}));
+  EXPECT_EQ(event_types(s),
+            (std::vector<std::string>{"session:created", "chain:compiled", "session:updated"}));
 }
 
 TEST_F(Chains, AreRefusedWithEveryIssueOfChainAndSteps) {
@@ -337,8 +337,7 @@ TEST_F(Bounds, WhatIsDeeperIsRefused) {
             std::vector<std::string>{"data"});
   SessionUpdate update;
   update.set(&Session::metadata, deep(64));
-  EXPECT_EQ(error_of(storage().update_session(made.session_id, update)).code(),
-            ErrorCode::invalid);
+  EXPECT_EQ(error_of(storage().update_session(made.session_id, update)).code(), ErrorCode::invalid);
 }
 
 TEST_F(Bounds, BracketsInTextAreNoDepth) {
@@ -358,8 +357,7 @@ TEST_F(Bounds, WhatIsNearlyTooLargeIsReadBackAndWhatIsLargerIsRefused) {
   EXPECT_EQ(run(storage().read_events(made.session_id)).corrupt.size(), 0u);
   SessionUpdate update;
   update.set(&Session::metadata, text(2'097'100));
-  EXPECT_EQ(error_of(storage().update_session(made.session_id, update)).code(),
-            ErrorCode::invalid);
+  EXPECT_EQ(error_of(storage().update_session(made.session_id, update)).code(), ErrorCode::invalid);
 
   EventData event = event_data("note:made");
   event.data = text(2'097'140);

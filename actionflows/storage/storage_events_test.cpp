@@ -338,8 +338,7 @@ TEST_F(Restoring, RefusesALogThatDoesNotFit) {
   bad = origin;
   bad.events[2].actor = "\xFF";
   bad.events[3].operation_id = "";
-  EXPECT_EQ(refused(bad),
-            (std::vector<std::string>{"events[2].actor", "events[3].operationId"}));
+  EXPECT_EQ(refused(bad), (std::vector<std::string>{"events[2].actor", "events[3].operationId"}));
 }
 
 TEST_F(Restoring, RefusesRecordsThatBreakTheirRules) {

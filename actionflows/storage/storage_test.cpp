@@ -118,9 +118,8 @@ TEST_F(Sessions, AreUpdatedFieldByField) {
   EXPECT_EQ(get(made.session_id), updated);
   const Event event = events(made.session_id).back();
   EXPECT_EQ(event.type.str(), "session:updated");
-  EXPECT_EQ(event.data->view(),
-            R"({"title":null,"summary":"done","metadata":{"n":1},)"
-            R"("updatedAt":"2026-01-01T00:00:01.000Z"})");
+  EXPECT_EQ(event.data->view(), R"({"title":null,"summary":"done","metadata":{"n":1},)"
+                                R"("updatedAt":"2026-01-01T00:00:01.000Z"})");
 }
 
 TEST_F(Sessions, ThatAreUpdatedToWhatTheyAreStayAsTheyAre) {
@@ -177,10 +176,9 @@ TEST_F(Sessions, CompareTheVersionTheCallerExpects) {
             ErrorCode::conflict);
   EXPECT_EQ(error_of(storage().create_chain(made.session_id, chain_data(), expecting(1))).code(),
             ErrorCode::conflict);
-  EXPECT_EQ(
-      error_of(storage().append_event(made.session_id, event_data("note:made"), expecting(1)))
-          .code(),
-      ErrorCode::conflict);
+  EXPECT_EQ(error_of(storage().append_event(made.session_id, event_data("note:made"), expecting(1)))
+                .code(),
+            ErrorCode::conflict);
   EXPECT_EQ(get(made.session_id)->title, "second");
   run(storage().append_event(made.session_id, event_data("note:made"), expecting(2)));
   run(storage().delete_session(made.session_id, expecting(2)));

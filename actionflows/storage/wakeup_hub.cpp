@@ -10,7 +10,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -29,14 +28,13 @@ class Queue {
 
   void push(const Wakeup& wakeup) {
     const std::lock_guard lock(mutex_);
-    const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Wakeup& other) {
-      return other.session == wakeup.session;
-    });
-    if (same != pending_.end()) {
-      *same = wakeup;
+    const auto same = places_.find(wakeup.session.str());
+    if (same != places_.end()) {
+      pending_[same->second] = wakeup;
     } else if (pending_.size() >= max_pending_) {
       missed_ = true;
     } else {
+      places_.emplace(wakeup.session.str(), pending_.size());
       pending_.push_back(wakeup);
     }
     if (signal_) signal_->try_send(boost::system::error_code());  // full: one is on its way already
@@ -47,6 +45,7 @@ class Queue {
     const std::lock_guard lock(mutex_);
     const bool waits = pending_.empty() && !missed_;
     signal_ = waits ? std::move(signal) : nullptr;
+    places_.clear();
     return {std::exchange(pending_, {}), std::exchange(missed_, false)};
   }
 
@@ -61,6 +60,7 @@ class Queue {
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Wakeup> pending_;
+  boost::unordered_flat_map<std::string, std::size_t> places_;  // in pending_, by session
   bool missed_ = false;
   std::shared_ptr<Signal> signal_;
 };
