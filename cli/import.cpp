@@ -138,8 +138,13 @@ std::vector<std::string> refusal_texts(std::uint64_t number, const StorageError&
   const std::size_t told = std::min(error.issues.size(), max_issues_told);
   for (std::size_t i = 0; i < told; ++i) {
     const Issue& issue = error.issues[i];
-    const std::string path = to_string(issue.path);
-    texts.push_back(line + printable(path.empty() ? issue.message : path + ": " + issue.message));
+    std::string text = to_string(issue.path);
+    if (!text.empty()) text += ": ";
+    text += issue.message;
+    // Of a text of one line, the JSON's line is always the first: the input's is meant.
+    if (const std::size_t at = text.find(" at line 1, column "); at != text.npos)
+      text.replace(at, 19, " at column ");
+    texts.push_back(line + printable(text));
   }
   if (told < error.issues.size())
     texts.push_back(line + "and " + counted(error.issues.size() - told, "further issue"));

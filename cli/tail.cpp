@@ -86,8 +86,9 @@ std::chrono::milliseconds reconnect_pause(int attempt,
                                           std::optional<std::chrono::milliseconds> server_asks,
                                           std::uint64_t random) {
   const std::chrono::milliseconds doubled = 250ms * (1 << std::clamp(attempt - 1, 0, 5));
-  const auto most = std::max(std::min<std::chrono::milliseconds>(doubled, 5s),
-                             std::min<std::chrono::milliseconds>(server_asks.value_or(0ms), 1min));
+  auto most = std::min<std::chrono::milliseconds>(doubled, 5s);
+  if (attempt > 1 && server_asks)
+    most = std::max(most, std::min<std::chrono::milliseconds>(*server_asks, 1min));
   const auto half = static_cast<std::uint64_t>(most.count()) / 2;
   return most - std::chrono::milliseconds(static_cast<std::int64_t>(half == 0 ? 0 : random % half));
 }

@@ -51,7 +51,8 @@ class TailView {
 };
 
 // How long to wait before connecting again for the nth time in a row (from 1): doubles from 250 ms
-// to 5 s, never less than the server asked for; of that, between a half and all (`random` of 2^64).
+// to 5 s, and from the second time on is never less than what the server asked for. Of that,
+// between a half and all, by `random`.
 std::chrono::milliseconds reconnect_pause(int attempt,
                                           std::optional<std::chrono::milliseconds> server_asks,
                                           std::uint64_t random);
