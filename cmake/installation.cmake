@@ -5,9 +5,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/actionflows)
 
 install(TARGETS actionflows EXPORT actionflowsTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-if(TARGET actionflows_program)
-  install(TARGETS actionflows_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+install(TARGETS actionflows_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY actionflows DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN *.hpp PATTERN testing EXCLUDE)
 install(EXPORT actionflowsTargets NAMESPACE actionflows:: DESTINATION ${package_dir})

@@ -4,22 +4,12 @@ include(GoogleTest)
 # Generous: sanitizers make a test up to 20 times slower.
 set(ACTIONFLOWS_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
 
-# What tests share: helpers, and what every test is linked with.
-file(GLOB_RECURSE support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
-list(FILTER support_sources EXCLUDE REGEX "_test\\.cpp$")
-if(support_sources)
-  add_library(tests_support STATIC ${support_sources})
-  set(reach PUBLIC)
-else()
-  add_library(tests_support INTERFACE)
-  set(reach INTERFACE)
-endif()
-target_link_libraries(tests_support ${reach}
+# What tests share: the helpers in tests/support (headers), and what every test is linked with.
+add_library(tests_support INTERFACE)
+target_link_libraries(tests_support INTERFACE
   actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson)
-target_compile_definitions(tests_support INTERFACE PROJECT_DIR="${PROJECT_SOURCE_DIR}")
-if(TARGET actionflows_program)
-  target_compile_definitions(tests_support INTERFACE PROGRAM="$<TARGET_FILE:actionflows_program>")
-endif()
+target_compile_definitions(tests_support INTERFACE
+  PROJECT_DIR="${PROJECT_SOURCE_DIR}" PROGRAM="$<TARGET_FILE:actionflows_program>")
 
 # add_tests(<name> <library> <sources>...): the program <name>_tests; nothing without a test.
 function(add_tests name library)
@@ -31,22 +21,14 @@ function(add_tests name library)
   target_link_libraries(${program} PRIVATE tests_support ${library} GTest::gtest_main)
   target_precompile_headers(${program} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp
                                                <gtest/gtest.h>)
-  if(TARGET actionflows_program)
-    add_dependencies(${program} actionflows_program)
-  endif()
   # Listed when ctest starts, not when it is built: a program under a sanitizer takes its time.
   gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
                        NO_PRETTY_VALUES
                        PROPERTIES TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS ${name})
 endfunction()
 
-set(everything actionflows_server)
-if(TARGET actionflows_cli)
-  set(everything actionflows_cli)
-endif()
-
 # Beside the sources.
-foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:cli:${everything})
+foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:cli:actionflows_cli)
   string(REPLACE ":" ";" group ${group})
   list(GET group 0 name)
   list(GET group 1 folder)
@@ -54,6 +36,17 @@ foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
   list(FILTER sources INCLUDE REGEX "_test\\.cpp$|/testing/")
   add_tests(${name} ${library} ${sources})
+endforeach()
+
+# Every folder of tests/ that holds an x_test.cpp is a program of its own; it may run PROGRAM.
+file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+foreach(folder ${folders})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  get_filename_component(name ${folder} NAME)
+  add_tests(${name} actionflows_cli ${sources})
+  if(TARGET ${name}_tests)
+    add_dependencies(${name}_tests actionflows_program)
+  endif()
 endforeach()
 
 # The library as others find it: installed, found by find_package and linked into a small program.
@@ -64,11 +57,3 @@ add_test(NAME install.a_program_builds_against_the_installed_library
                  -P ${PROJECT_SOURCE_DIR}/tests/install/run.cmake)
 set_tests_properties(install.a_program_builds_against_the_installed_library PROPERTIES
   TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS install)
-
-# Every folder of tests/ that holds an x_test.cpp is a program of its own.
-file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
-foreach(folder ${folders})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp)
-  get_filename_component(name ${folder} NAME)
-  add_tests(${name} ${everything} ${sources})
-endforeach()
