@@ -2,13 +2,13 @@
 // in it.
 #pragma once
 
+#include "tests/support/json.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <simdjson.h>
 
 #include <cstdint>
 #include <memory>
@@ -22,28 +22,6 @@
 namespace actionflows::test {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
-
-// The value at a JSON pointer as text: a string's content, else its JSON. Throws std::runtime_error
-// with the whole text when `json` is none or there is nothing at that place.
-inline std::string json_at(const std::string& json, std::string_view pointer) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element document;
-  if (const auto error = parser.parse(json).get(document))
-    throw std::runtime_error("not JSON (" + std::string(simdjson::error_message(error)) +
-                             "): " + json);
-  simdjson::dom::element value;
-  if (document.at_pointer(pointer).get(value))
-    throw std::runtime_error("nothing at " + std::string(pointer) + " in " + json);
-  std::string_view text;
-  if (!value.get(text)) return std::string(text);
-  return simdjson::minify(value);
-}
-
-inline bool json_has(const std::string& json, std::string_view pointer) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element value;
-  return !parser.parse(json).at_pointer(pointer).get(value);
-}
 
 struct Reply {
   int status = 0;
