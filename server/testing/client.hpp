@@ -42,7 +42,10 @@ struct Reply {
 // One connection. Throws std::runtime_error when it breaks or is silent for ten seconds.
 class Connection {
  public:
-  explicit Connection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `unread`: how many bytes may wait on this side; 0: as many as the system likes.
+  explicit Connection(std::uint16_t port, int unread = 0)
+      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (unread > 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &unread, sizeof unread);
     const timeval patience{.tv_sec = 10, .tv_usec = 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     sockaddr_in address{};
@@ -185,8 +188,9 @@ struct Message {
 // Reads a stream, message by message. Destroying it kills the connection.
 class EventSource {
  public:
-  EventSource(std::uint16_t port, std::string_view target, const Headers& headers = {})
-      : connection_(port) {
+  EventSource(std::uint16_t port, std::string_view target, const Headers& headers = {},
+              int unread = 0)
+      : connection_(port, unread) {
     connection_.send(request_text("GET", target, headers, ""));
     head = connection_.read_head();
   }
