@@ -2,6 +2,6 @@
 # for tests.
 function(find_sources variable folder)
   file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
-  list(FILTER found EXCLUDE REGEX "(_test|_bench)\\.cpp$|/test_[a-z_]*\\.cpp$")
+  list(FILTER found EXCLUDE REGEX "(_test|_bench)\\.cpp$|/testing/")
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()

@@ -93,6 +93,9 @@ struct App::Impl {
 
 http::ServerOptions App::Impl::server_options() {
   http::ServerOptions http = options.http;
+  // Without credentials a foreign page must not get in by pointing its own name here.
+  if (access.is_open() && http.allowed_hosts.empty())
+    http.allowed_hosts = {"localhost", "127.0.0.1", "[::1]", http.host};
   const Log& log = options.log;
   if (options.access_log != AccessLog::none && log.takes(spdlog::level::warn))
     http.on_access = [&log, which = options.access_log](const http::AccessRecord& record) {

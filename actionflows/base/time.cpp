@@ -108,11 +108,11 @@ class Eight {
     }
   }
 
-  // Puts the number made of the digits at i and i + 1 into byte i of `pairs`, for all i at once;
-  // false if the characters do not have the form.
-  bool read(const char* text, std::uint64_t& pairs) const noexcept {
+  // Reads the eight characters from `at` on. Puts the number made of the digits at i and i + 1 into
+  // byte i of `pairs`, for all i at once; false if they do not have the form.
+  bool read(std::string_view text, std::size_t at, std::uint64_t& pairs) const noexcept {
     std::uint64_t word = 0;
-    std::memcpy(&word, text, sizeof word);
+    std::memcpy(&word, &text[at], sizeof word);
     word ^= form_;  // now a digit is its value, any other expected character is 0
     pairs = word * 10 + (word >> 8U);
     return (((word + slack_) | word) & 0x8080808080808080U) == 0;
@@ -135,9 +135,9 @@ bool parse_own_form(std::string_view text, Timestamp& out) noexcept {
   std::uint64_t a = 0;
   std::uint64_t b = 0;
   std::uint64_t c = 0;
-  bool ok = first.read(text.data(), a);
-  ok &= second.read(text.data() + 8, b);
-  ok &= third.read(text.data() + 16, c);
+  bool ok = first.read(text, 0, a);
+  ok &= second.read(text, 8, b);
+  ok &= third.read(text, 16, c);
   const std::chrono::year_month_day date{
       std::chrono::year{static_cast<int>(byte(a, 0) * 100 + byte(a, 2))},
       std::chrono::month{byte(a, 5)}, std::chrono::day{byte(b, 0)}};

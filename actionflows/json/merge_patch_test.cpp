@@ -62,8 +62,8 @@ TEST(MergePatch, GoesAsDeepAsARawCan) {
   std::string target = "1";
   std::string patch = "2";
   for (int i = 0; i < 64; ++i) {
-    target = R"({"a":)" + target + R"(,"b":0})";
-    patch = R"({"a":)" + patch + "}";
+    target.insert(0, R"({"a":)").append(R"(,"b":0})");
+    patch.insert(0, R"({"a":)").append("}");
   }
   const std::string result = merged(target, patch);
   EXPECT_EQ(result.find('1'), std::string::npos);

@@ -43,8 +43,8 @@ std::string nested(std::size_t depth) { return std::string(depth, '[') + std::st
 TEST(Raw, KeepsTheTextByteForByteAndDropsTheWhitespaceAround) {
   for (const std::string_view text :
        {R"({"b" : 1,  "a":[1.50, 12345678901234567890123, -0, 1e400, 1E+2 ]})", "{}", "[]",
-        "\"\\u0000 \\ud83d\\ude00 \\/ \"", "null", "true", "false", "0", "-0.0e-0",
-        "\"\xE2\x80\xA8\xE2\x80\xA9\x7F\"", "[[[\n{ }\t]]]", "[[],{}]", "{\"\":{\"\":[]}}"}) {
+        R"("\u0000 \ud83d\ude00 \/ ")", "null", "true", "false", "0", "-0.0e-0",
+        "\"\xE2\x80\xA8\xE2\x80\xA9\x7F\"", "[[[\n{ }\t]]]", "[[],{}]", R"({"":{"":[]}})"}) {
     EXPECT_EQ(Raw::parse(text).view(), text);
     EXPECT_EQ(Raw::parse(" \t\r\n" + std::string(text) + "\n ").view(), text);
   }
@@ -98,17 +98,17 @@ TEST(Raw, RefusesWhatIsNotJson) {
                                       "{a:1}",
                                       "{'a':1}",
                                       "{1:1}",
-                                      "{\"a\":1 \"b\":2}",
-                                      "{\"a\":1,,\"b\":2}",
-                                      "{\"a\":\"b\":1}",
+                                      R"({"a":1 "b":2})",
+                                      R"({"a":1,,"b":2})",
+                                      R"({"a":"b":1})",
                                       "{\"a\"::1}",
-                                      "{\"a\":1}{\"a\":1}",
+                                      R"({"a":1}{"a":1})",
                                       "{} {}",
                                       "{}]",
                                       "[]]",
                                       "[]}",
                                       "1 2",
-                                      "\"a\" \"b\"",
+                                      R"("a" "b")",
                                       "\"a\"b",
                                       "\"a\":1",
                                       "[\"a\":1]",
@@ -120,16 +120,16 @@ TEST(Raw, RefusesWhatIsNotJson) {
                                       "[1,/*c*/2]",
                                       "#\n1",
                                       "\"a",
-                                      "\"a\\\"",
-                                      "\"\\x41\"",
-                                      "\"\\u12\"",
-                                      "\"\\u12G4\"",
-                                      "\"\\U0041\"",
-                                      "\"\\\"",
-                                      "\"\\ \"",
+                                      R"("a\")",
+                                      R"("\x41")",
+                                      R"("\u12")",
+                                      R"("\u12G4")",
+                                      R"("\U0041")",
+                                      R"("\")",
+                                      R"("\ ")",
                                       "[\"\n\"]",
                                       "[\"\t\"]",
-                                      "{\"\\q\":1}",
+                                      R"({"\q":1})",
                                       "{\"a\nb\":1}",
                                       ":",
                                       ",",
@@ -208,8 +208,8 @@ TEST(Raw, RefusesInvalidUtf8WhereverItStands) {
     const std::string bad(bytes);
     for (const std::string& text :
          {bad, "\"" + bad + "\"", "\"a" + bad + "\"", "\"" + bad + "z\"", "[\"" + bad + "\"]",
-          "{\"" + bad + "\":1}", "{\"a\":\"" + bad + "\"}", "{}" + bad, bad + "{}",
-          "[1" + bad + "]", "{\"a\":{\"b\":[\"" + bad + "\"]}}",
+          "{\"" + bad + "\":1}", R"({"a":")" + bad + "\"}", "{}" + bad, bad + "{}",
+          "[1" + bad + "]", R"({"a":{"b":[")" + bad + "\"]}}",
           "\"" + std::string(100, 'x') + bad + "\""}) {
       EXPECT_FALSE(accepted(text)) << ::testing::PrintToString(text);
     }
@@ -327,7 +327,7 @@ TEST(Raw, ReadsBigTextsAndGoesOnWithSmallOnes) {
   EXPECT_EQ(Raw::parse(text).view(), text);
   EXPECT_EQ(Raw::parse("[1]").view(), "[1]");
   std::string many = "[";
-  while (many.size() < 2'000'000) many += "{\"a\":\"\\n\"},";
+  while (many.size() < 2'000'000) many += R"({"a":"\n"},)";
   EXPECT_TRUE(accepted(many + "1]"));
   EXPECT_EQ(Raw::parse("[2]").view(), "[2]");
 }

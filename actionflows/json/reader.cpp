@@ -152,9 +152,14 @@ void Reader::fail_in(const Place* place) {
   fail();
 }
 
+void Reader::fail_at(std::string_view token, std::string_view reason) {
+  const char* where = token.data();
+  fail_at(where, reason);
+}
+
 void Reader::fail_at(const char* where, std::string_view reason) {
   const std::size_t offset = std::min(static_cast<std::size_t>(where - buffer_.get()), size_);
-  if (offset == size_ && size_ > 0) reason = "the text ends too early";
+  if (offset == size_) reason = "the text ends too early";
   throw Refused{malformed(text(), {offset, reason}, path())};
 }
 
@@ -275,7 +280,7 @@ std::string_view Reader::unescaped(Value& value, std::string_view content) {
 }
 
 void Reader::bad_string(std::string_view token) {
-  fail_at(token.data(), "this string has an escape that means nothing or half a surrogate pair");
+  fail_at(token, "this string has an escape that means nothing or half a surrogate pair");
 }
 
 template <class Source>
@@ -300,9 +305,9 @@ void Reader::check_array(Source& source) {
 void Reader::check_scalar(std::string_view text) {
   const char first = text.empty() ? '\0' : text.front();
   if (is_digit(first) || first == '-') {
-    if (!is_number(text)) fail_at(text.data(), "this is not a number");
+    if (!is_number(text)) fail_at(text, "this is not a number");
   } else if (text != "true" && text != "false" && text != "null") {
-    fail_at(text.data(), "unexpected text");
+    fail_at(text, "unexpected text");
   }
 }
 

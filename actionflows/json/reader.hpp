@@ -98,6 +98,7 @@ class Reader : public Report {
   [[noreturn]] void fail();
   [[noreturn]] void fail_in(const Place* place);
   [[noreturn]] void fail_at(const char* where, std::string_view reason);
+  [[noreturn]] void fail_at(std::string_view token, std::string_view reason);
 
  private:
   friend class ReaderLease;
@@ -150,12 +151,12 @@ class Members {
  public:
   // Of the root.
   Members(Reader& reader, simdjson::ondemand::object& object)
-      : reader_(reader), place_{.parent = reader.place(), .key = {"", 0}, .index = 0} {
+      : reader_(reader), place_{.parent = reader.place(), .key = "", .index = 0} {
     start(object.begin());
   }
   // Of a value whose first() is a brace.
   Members(Reader& reader, Value& value)
-      : reader_(reader), place_{.parent = reader.place(), .key = {"", 0}, .index = 0} {
+      : reader_(reader), place_{.parent = reader.place(), .key = "", .index = 0} {
     start(value.node->get_object().begin());
   }
   Members(const Members&) = delete;
@@ -199,9 +200,10 @@ class Members {
   using Found = simdjson::simdjson_result<simdjson::ondemand::field>;
 
   void start(simdjson::simdjson_result<simdjson::ondemand::object_iterator> begin) {
-    if (std::move(begin).get(at_) != simdjson::SUCCESS) [[unlikely]] {
+    if (begin.error() != simdjson::SUCCESS) [[unlikely]] {
       reader_.fail();
     }
+    at_ = begin.value_unsafe();
     reader_.enter();
     reader_.move_to(&place_);
   }
@@ -258,9 +260,10 @@ class Elements {
   using Found = simdjson::simdjson_result<simdjson::ondemand::value>;
 
   void start(simdjson::simdjson_result<simdjson::ondemand::array_iterator> begin) {
-    if (std::move(begin).get(at_) != simdjson::SUCCESS) [[unlikely]] {
+    if (begin.error() != simdjson::SUCCESS) [[unlikely]] {
       reader_.fail();
     }
+    at_ = begin.value_unsafe();
     reader_.enter();
     reader_.move_to(&place_);
   }

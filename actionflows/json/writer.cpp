@@ -40,10 +40,10 @@ char* put_escaped(char* at, char c) {
     return at;
   }
   constexpr std::string_view digits = "0123456789abcdef";
-  std::memcpy(at, "\\u00", 4);
-  at[4] = digits[byte >> 4U];
-  at[5] = digits[byte & 0xFU];
-  return at + 6;
+  for (const char common : std::string_view("\\u00")) *at++ = common;
+  *at++ = digits[byte >> 4U];
+  *at++ = digits[byte & 0xFU];
+  return at;
 }
 
 // Room for 6 * text.size() bytes is there.

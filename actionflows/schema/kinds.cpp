@@ -44,9 +44,8 @@ void not_a_time(json::Report& report, std::string_view text) {
 }
 
 void not_whole(json::Report& report, std::string_view number) {
-  report.add(IssueCode::invalid_type,
-             "must be a whole number, written without fraction or exponent", "integer",
-             json::shortened(number, quoted_bytes));
+  report.add(IssueCode::invalid_type, "must be an integer, written without fraction or exponent",
+             "integer", json::shortened(number, quoted_bytes));
 }
 
 std::string minimum(std::string_view key, std::string_view value) {
@@ -144,7 +143,7 @@ Integer Integer::max(std::int64_t n) const {
 bool Integer::read_number(json::Reader& reader, json::Value& value, std::int64_t& out) const {
   const char first = value.first();
   if (first != '-' && (first < '0' || first > '9')) {
-    reader.wrong_type(value, "a whole number");
+    reader.wrong_type(value, "an integer");
     return false;
   }
   const std::string_view text = reader.scalar(value);
@@ -205,7 +204,7 @@ void Time::check(json::Report& report, Timestamp time) const {
 }
 
 std::string Time::json_schema(std::string_view description, bool nullable) const {
-  return json_type("string", description, nullable, ",\"format\":\"date-time\"");
+  return json_type("string", description, nullable, R"(,"format":"date-time")");
 }
 
 void Identifier::breaks_rule(json::Report& report, std::string_view text, std::string_view rule) {
@@ -268,9 +267,9 @@ std::string name_of_form(std::string_view name, Form form) {
 }
 
 std::string json_reference(std::string_view name, std::string_view description, bool nullable) {
-  const std::string reference = "\"$ref\":\"#/components/schemas/" + std::string(name) + "\"";
+  const std::string reference = R"("$ref":"#/components/schemas/)" + std::string(name) + '"';
   std::string out =
-      nullable ? "{\"anyOf\":[{" + reference + "},{\"type\":\"null\"}]" : "{" + reference;
+      nullable ? "{\"anyOf\":[{" + reference + R"(},{"type":"null"}])" : "{" + reference;
   if (!description.empty()) {
     out += ",\"description\":";
     json::append_string(out, description);

@@ -66,7 +66,7 @@ std::string json_object(std::string_view title, std::string_view description,
   json::append_string(out, title);
   out += ",\"description\":";
   json::append_string(out, description);
-  out += ",\"type\":\"object\",\"properties\":{" + properties + "}";
+  out += R"(,"type":"object","properties":{)" + properties + "}";
   if (!required.empty()) out += ",\"required\":[" + required + "]";
   return out += ",\"additionalProperties\":false}";
 }

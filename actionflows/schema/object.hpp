@@ -253,7 +253,7 @@ class ObjectSchema final : public Schema<T> {
     const std::uint64_t allowed =
         reach == Reach::writable ? writable_ : masks_[index(Form::stored)].accepted;
     detail::Reading refused{.accepted = allowed, .refusal = "can't be changed"};
-    json::Place place{.parent = nullptr, .key = {"", 0}, .index = 0};
+    json::Place place{.parent = nullptr, .key = "", .index = 0};
     each([&](const auto& field, std::uint64_t bit) {
       if ((update.set_ & bit) == 0) return;
       if ((allowed & bit) == 0) return refused.add_refused(field.name());
@@ -347,7 +347,7 @@ class ObjectSchema final : public Schema<T> {
 
   void check_value(json::Report& report, const T& value, Form form) const override {
     const std::size_t before = report.count();
-    json::Place place{.parent = report.place(), .key = {"", 0}, .index = 0};
+    json::Place place{.parent = report.place(), .key = "", .index = 0};
     report.move_to(&place);
     each([&](const auto& field, std::uint64_t) {
       if (!field.in(form)) return;

@@ -61,7 +61,8 @@ void Replay::apply_chain(const Event& event, std::string_view data) {
   const std::string_view verb = event.type.verb();
   if (verb == "compiled" || verb == "extended") {
     auto batch = decode<ChainBatch>(event, data);
-    if (!batch.chain && !chains_.contains(number)) refuse(event, "extends a chain that is not there");
+    if (!batch.chain && !chains_.contains(number))
+      refuse(event, "extends a chain that is not there");
     if (batch.chain && !chains_.emplace(number, *std::move(batch.chain)).second)
       refuse(event, "creates a chain that is there");
     for (Step& step : batch.steps.value_or(std::vector<Step>()))

@@ -132,8 +132,7 @@ Task<void> SessionService::revoke_token(const SessionId& id, const Context& cont
     const std::optional<Credentials> credentials = co_await tx.credentials();
     if (credentials) tx.erase_credentials();
   };
-  const Storage::Outcome outcome =
-      co_await storage_.transact(id, "revoke_token", context, change);
+  const Storage::Outcome outcome = co_await storage_.transact(id, "revoke_token", context, change);
   if (outcome.result.repeated)
     repeated_event(outcome, {"session:token_revoked"}, {}, "revoke_token");
 }

@@ -40,8 +40,8 @@ std::size_t depth_of(std::string_view text) {
 std::optional<Issue> out_of_bounds(std::string_view text, const json::Limits& limits) {
   if (text.size() > limits.max_bytes) return too_big("bytes", limits.max_bytes, text.size());
   // A text with few brackets can't be deep: counting them is quick, and enough for nearly all.
-  const auto brackets = static_cast<std::size_t>(
-      std::count(text.begin(), text.end(), '{') + std::count(text.begin(), text.end(), '['));
+  const auto brackets = static_cast<std::size_t>(std::count(text.begin(), text.end(), '{') +
+                                                 std::count(text.begin(), text.end(), '['));
   if (brackets <= limits.max_depth) return std::nullopt;
   const std::size_t depth = depth_of(text);
   if (depth <= limits.max_depth) return std::nullopt;

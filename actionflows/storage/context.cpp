@@ -9,10 +9,10 @@ namespace actionflows {
 
 template <>
 const schema::Schema<Context>& schema::schema_of<Context>() {
-  static const auto& schema = *new auto(
-      object<Context>("Context", "What a call is told beside its arguments.",
-                      field("actor", &Context::actor, text().max(500)),
-                      field("operationId", &Context::operation_id, text().max(200))));
+  static const auto& schema =
+      *new auto(object<Context>("Context", "What a call is told beside its arguments.",
+                                field("actor", &Context::actor, text().max(500)),
+                                field("operationId", &Context::operation_id, text().max(200))));
   return schema;
 }
 

@@ -386,7 +386,8 @@ Task<std::uint32_t> Storage::numbers_in_log(Transaction& tx) {
   for (;;) {
     const EventList list = co_await read_events(tx.session_id(), filter);
     for (const Event& event : list.items)
-      if (event.chain_id && event.type.reserved()) given = std::max(given, event.chain_id->number());
+      if (event.chain_id && event.type.reserved())
+        given = std::max(given, event.chain_id->number());
     if (!list.next_after) co_return given;
     filter.after = *list.next_after;
   }

@@ -26,9 +26,8 @@ Step make_step(const ChainId& chain, std::uint32_t number, StepData data) {
 void check_present(std::uint32_t number, const std::vector<std::uint32_t>& waits_for,
                    const std::vector<Step>& steps, Issues& issues) {
   for (std::size_t i = 0; i < waits_for.size(); ++i) {
-    const bool present = std::any_of(steps.begin(), steps.end(), [&](const Step& step) {
-      return step.number == waits_for[i];
-    });
+    const bool present = std::any_of(steps.begin(), steps.end(),
+                                     [&](const Step& step) { return step.number == waits_for[i]; });
     if (present || waits_for[i] >= number) continue;
     Issue issue;
     issue.path = {std::string("waitsFor"), i};
@@ -167,8 +166,7 @@ Task<void> Storage::delete_chain(const ChainId& id, const Context& context) {
     tx.erase(chain, steps);
   };
   const Outcome outcome = co_await transact(id.session(), "delete_chain", context, change);
-  if (outcome.result.repeated)
-    repeated_event(outcome, {"chain:deleted"}, id.str(), "delete_chain");
+  if (outcome.result.repeated) repeated_event(outcome, {"chain:deleted"}, id.str(), "delete_chain");
 }
 
 Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
@@ -177,7 +175,9 @@ Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
   const std::optional<Session> session = co_await get_session(session_id, context);
   if (!session) throw_not_found("session", session_id.str(), "list_chains");
   const Numbered<Chain> chains{
-      ListKind::chains, session_id, session->chain_count,
+      ListKind::chains,
+      session_id,
+      session->chain_count,
       [](std::uint32_t number) { return RecordKey::of_chain(number); },
       [&](std::uint32_t number) { return ChainId(session_id, number).str(); },
       [&](const Chain& chain) { return !status || chain.status == *status; }};
@@ -342,7 +342,9 @@ Task<Page<Step>> Storage::list_steps(const ChainId& chain_id, std::optional<Step
   const std::optional<Chain> chain = co_await get_chain(chain_id, context);
   if (!chain) throw_not_found("chain", chain_id.str(), "list_steps");
   const Numbered<Step> steps{
-      ListKind::steps, chain_id.session(), chain->step_count,
+      ListKind::steps,
+      chain_id.session(),
+      chain->step_count,
       [&](std::uint32_t number) { return RecordKey::of_step(chain_id.number(), number); },
       [&](std::uint32_t number) { return StepId(chain_id, number).str(); },
       [&](const Step& step) { return !status || step.status == *status; }};

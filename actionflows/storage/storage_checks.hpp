@@ -60,7 +60,11 @@ void check_data(const T& data, const std::string& operation) {
     throw invalid_input(std::move(issues), operation);
 }
 
-// What a record's stored bytes say. Throws corrupt.
+inline const std::string& id_of(const Session& session) { return session.session_id.str(); }
+inline const std::string& id_of(const Chain& chain) { return chain.chain_id.str(); }
+inline const std::string& id_of(const Step& step) { return step.step_id.str(); }
+
+// What a record's stored bytes say. Throws corrupt, also when they are those of another record.
 template <class T>
 T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {
   T record;
@@ -72,7 +76,12 @@ T decode_record(const StoredRecord& stored, const std::string& id, const std::st
     error.issues = std::move(issues);
     throw error;
   }
-  if constexpr (requires { record.version; }) record.version = stored.version;
+  if constexpr (requires { id_of(record); }) {
+    if (id_of(record) != id)
+      throw failure(ErrorCode::corrupt, "what is stored as " + id + " is another record", operation,
+                    id);
+    record.version = stored.version;
+  }
   return record;
 }
 

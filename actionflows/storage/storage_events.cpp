@@ -103,8 +103,8 @@ void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues&
     outline.waits_for = step.waits_for;
     if (!found[chain->first].emplace(step.number, std::move(outline)).second)
       issues.push_back(issue_at("steps", i, "stands there twice"));
-    check_waits_for(step.number, step.waits_for,
-                    {std::string("steps"), i, std::string("waitsFor")}, issues);
+    check_waits_for(step.number, step.waits_for, {std::string("steps"), i, std::string("waitsFor")},
+                    issues);
   }
   for (const auto& [number, chain] : chains) {
     std::vector<Step> steps;

@@ -10,7 +10,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -29,14 +28,13 @@ class Queue {
 
   void push(const Wakeup& wakeup) {
     const std::lock_guard lock(mutex_);
-    const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Wakeup& other) {
-      return other.session == wakeup.session;
-    });
-    if (same != pending_.end()) {
-      *same = wakeup;
+    const auto same = places_.find(wakeup.session.str());
+    if (same != places_.end()) {
+      pending_[same->second] = wakeup;
     } else if (pending_.size() >= max_pending_) {
       missed_ = true;
     } else {
+      places_.emplace(wakeup.session.str(), pending_.size());
       pending_.push_back(wakeup);
     }
     if (signal_) signal_->try_send(boost::system::error_code());  // full: one is on its way already
@@ -47,7 +45,14 @@ class Queue {
     const std::lock_guard lock(mutex_);
     const bool waits = pending_.empty() && !missed_;
     signal_ = waits ? std::move(signal) : nullptr;
+    places_.clear();
     return {std::exchange(pending_, {}), std::exchange(missed_, false)};
+  }
+
+  // Nobody waits any more.
+  void forget_signal() {
+    const std::lock_guard lock(mutex_);
+    signal_.reset();
   }
 
  private:
@@ -55,8 +60,20 @@ class Queue {
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Wakeup> pending_;
+  boost::unordered_flat_map<std::string, std::size_t> places_;  // in pending_, by session
   bool missed_ = false;
   std::shared_ptr<Signal> signal_;
+};
+
+// The signal must not outlive the executor it was made on: whichever way its caller ends, also by
+// being destroyed while it waits, the queue lets go of it.
+struct SignalGuard {
+  explicit SignalGuard(std::shared_ptr<Queue> of) : queue(std::move(of)) {}
+  ~SignalGuard() { queue->forget_signal(); }
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+  const std::shared_ptr<Queue> queue;
 };
 
 Task<void> wait_for(std::shared_ptr<Signal> signal, std::chrono::milliseconds timeout) {
@@ -117,6 +134,7 @@ class WakeupHub::Follower final : public Subscription {
     // timeout's cancellation and the signal must not run side by side.
     const Strand strand = boost::asio::make_strand(co_await boost::asio::this_coro::executor);
     const auto signal = std::make_shared<Signal>(strand, 1);
+    const SignalGuard guard(queue_);
     Batch batch = queue_->take(signal);
     while (batch.wakeups.empty() && !batch.missed) {
       const auto left =

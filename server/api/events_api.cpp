@@ -101,14 +101,14 @@ void EventsApi::add_to(Routes& routes) {
        .summary = "Follow a session's events; id is the sequence number, event the type",
        .tag = {},
        .query = stream_parameters,
-       .answer = "Event",
+       .answer = "SessionMessage",
        .answer_type = "text/event-stream"},
       &EventsApi::stream);
   add(Method::get, "/v1/stream",
       {.name = "stream_notices",
        .summary = "Follow what happens in all sessions of the caller, in short",
        .tag = {},
-       .answer = "Notice",
+       .answer = "NoticeMessage",
        .answer_type = "text/event-stream"},
       &EventsApi::stream_all);
 }

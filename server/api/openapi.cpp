@@ -66,6 +66,17 @@ constexpr std::string_view line_schema =
     R"({"type":"object","description":"One session with its chains and steps, as an export or a )"
     R"(recorded run has it."})";
 
+// What the data of a stream's events may be.
+constexpr std::string_view session_message_schema =
+    R"({"description":"The data of one event; event: tells which.","oneOf":[)"
+    R"({"$ref":"#/components/schemas/Event"},{"$ref":"#/components/schemas/Gap"},)"
+    R"({"$ref":"#/components/schemas/Corrupt"},{"$ref":"#/components/schemas/End"}]})";
+
+constexpr std::string_view notice_message_schema =
+    R"({"description":"The data of one event: notice, gap (some were lost) or end.","oneOf":[)"
+    R"({"$ref":"#/components/schemas/Notice"},{"$ref":"#/components/schemas/Nothing"},)"
+    R"({"$ref":"#/components/schemas/End"}]})";
+
 // The chain's schema, its steps among the properties.
 std::string chain_with_steps(std::string chain) {
   constexpr std::string_view properties = R"("properties":{)";
@@ -105,6 +116,7 @@ Components components() {
   add_type<TokenView>(all);
   add_type<Notice>(all);
   add_type<GapView>(all);
+  add_type<EndView>(all);
   add_type<ImportView>(all);
   add_type<PruneView>(all);
   add_type<VerificationView>(all);
@@ -112,6 +124,8 @@ Components components() {
   add_type<CorruptView>(all);
   all["ChainWithSteps"] = chain_with_steps(all["Chain"]);
   all["EventPage"] = page_schema("Event", event_page_members);
+  all["SessionMessage"] = session_message_schema;
+  all["NoticeMessage"] = notice_message_schema;
   all["Issue"] = issue_schema;
   all["Problem"] = problem_schema;
   all["InterchangeLine"] = line_schema;

@@ -12,8 +12,6 @@ namespace {
 // When a browser is to come back after a break.
 constexpr std::string_view opening = "retry: 2000\n\n";
 constexpr std::string_view heartbeat_comment = ": heartbeat\n\n";
-constexpr std::string_view session_ended = R"({"reason":"session_ended"})";
-constexpr std::string_view unauthenticated = R"({"reason":"unauthenticated"})";
 
 bool ends_a_session(const Event& event) {
   return event.type.str() == "session:deleted" || event.type.str() == "session:expired";
@@ -28,6 +26,10 @@ Task<bool> goes_on(Storage& storage, const SessionId& id) {
 
 void append_gap(std::string& out, std::uint64_t from, std::uint64_t to, std::uint64_t resume) {
   append_sse(out, "gap", json_of(GapView{.from = from, .to = to}), resume);
+}
+
+void append_end(std::string& out, EndReason reason) {
+  append_sse(out, "end", json_of(EndView{.reason = reason}));
 }
 
 void append_batch(std::string& out, const EventFollower::Batch& batch) {
@@ -92,13 +94,13 @@ Task<void> stream_session(StreamContext context, SessionId session, std::uint64_
     const EventFollower::Batch batch = co_await follower->next(patience);
     patience = context.heartbeat;
     const bool accepted = co_await context.access.is_still_accepted(*context.principal);
-    if (!accepted) append_sse(out, "end", unauthenticated);
+    if (!accepted) append_end(out, EndReason::unauthenticated);
     if (accepted) append_batch(out, batch);
     const bool may_be_over = batch.events.empty() || ends_a_session(batch.events.back());
     bool over = !accepted;
     if (!over && may_be_over) {
       over = !co_await goes_on(storage, session);
-      if (over) append_sse(out, "end", session_ended);
+      if (over) append_end(out, EndReason::session_ended);
     }
     if (out.empty()) out = heartbeat_comment;
     const bool sent = co_await writer.write(out);
@@ -117,7 +119,7 @@ Task<void> stream_notices(StreamContext context, http::StreamWriter& writer) {
     out.clear();
     const bool accepted = co_await context.access.is_still_accepted(*context.principal);
     if (!accepted) {
-      append_sse(out, "end", unauthenticated);
+      append_end(out, EndReason::unauthenticated);
       co_await writer.write(out);
       co_return;
     }

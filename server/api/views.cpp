@@ -43,6 +43,17 @@ const Schema<GapView>& schema_of<GapView>() {
 }
 
 template <>
+const Schema<EndView>& schema_of<EndView>() {
+  static const auto& schema = *new auto(object<EndView>(
+      "End",
+      "Why a stream ends: the session is gone, or the credentials are not accepted any more.",
+      field("reason", &EndView::reason,
+            enumeration<EndReason>({{"session_ended", EndReason::session_ended},
+                                    {"unauthenticated", EndReason::unauthenticated}}))));
+  return schema;
+}
+
+template <>
 const Schema<ImportView>& schema_of<ImportView>() {
   static const auto& schema =
       *new auto(object<ImportView>("Import", "What became of an imported line.",

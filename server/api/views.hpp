@@ -36,6 +36,13 @@ struct GapView {
   std::uint64_t to = 0;
 };
 
+// The last of a stream.
+enum class EndReason : std::uint8_t { session_ended, unauthenticated };
+
+struct EndView {
+  EndReason reason = EndReason::session_ended;
+};
+
 struct ImportView {
   SessionId session_id;
   bool stored = false;
@@ -80,6 +87,8 @@ template <>
 const Schema<api::Notice>& schema_of<api::Notice>();
 template <>
 const Schema<api::GapView>& schema_of<api::GapView>();
+template <>
+const Schema<api::EndView>& schema_of<api::EndView>();
 template <>
 const Schema<api::ImportView>& schema_of<api::ImportView>();
 template <>

@@ -143,6 +143,7 @@ Task<void> Connection::refuse(Refusal refusal) {
 Task<void> Connection::answer() {
   begin_exchange();
   Response response = co_await respond();
+  if (response.status < 200 || response.status > 599) response = fault("a status out of range");
   keep_alive_ = reader_.skip_body() && reader_.head().keep_alive &&
                 !shared_.stopping.load(std::memory_order_relaxed);
   Share stream_place(shared_.usage->streams);

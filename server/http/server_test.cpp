@@ -1,4 +1,5 @@
 // The server as a client meets it: the protocol, on real sockets.
+#include "actionflows/base/random.hpp"
 #include "server/http/testing/test_server.hpp"
 
 #include <gmock/gmock.h>
@@ -246,7 +247,8 @@ TEST_F(ServerTest, TurnsExceptionsIntoProblemsWithoutTheirText) {
   const RawReply corrupt = get("/corrupt");
   EXPECT_EQ(corrupt.status, 500);
   EXPECT_THAT(corrupt.body, Not(HasSubstr("secret")));
-  EXPECT_EQ(server_.faults().size(), 3U);
+  EXPECT_EQ(get("/switching").status, 500) << "not a handler's to answer";
+  EXPECT_EQ(server_.faults().size(), 4U);
 
   EXPECT_EQ(get("/conflict").status, 409);
   const RawReply precondition = get("/conflict", "If-Match: \"1\"\r\n");
@@ -286,6 +288,41 @@ TEST_F(ServerTest, GoesOnWhenClientsVanishMidRequest) {
   EXPECT_EQ(get("/hello").status, 200);
   EXPECT_TRUE(eventually([&] { return server_->load().connections == 0; }));
   EXPECT_EQ(server_.slow_finished, 2) << "a request in flight is finished";
+}
+
+// Requests with bytes changed, doubled or left out, cut off anywhere.
+TEST_F(ServerTest, SurvivesMutatedRequests) {
+  const auto seed = static_cast<std::uint64_t>(testing::UnitTest::GetInstance()->random_seed());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  SeededRandom random(seed);
+  const std::string whole = request_text("POST", "/echo?a=%41&b",
+                                         "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n",
+                                         "3;x=\"y\"\r\nabc\r\n0\r\nTrailer: z\r\n\r\n") +
+                            post_text("/echo", "body") +
+                            request_text("HEAD", "/items/%41", "Connection: keep-alive\r\n");
+  constexpr std::string_view bytes(
+      "\r\n :;,%/\0\x7f\xff"
+      "0a",
+      13);
+  for (int round = 0; round < 500; ++round) {
+    std::string text = whole;
+    for (std::uint64_t count = random.below(4) + 1; count > 0; --count) {
+      const std::size_t at = random.below(text.size());
+      const char byte = bytes[random.below(bytes.size())];
+      switch (random.below(3)) {
+        case 0: text[at] = byte; break;
+        case 1: text.insert(at, random.below(3) + 1, byte); break;
+        default: text.erase(at, random.below(3) + 1); break;
+      }
+    }
+    RawClient client(server_.port());
+    client.send(std::string_view(text).substr(0, random.below(text.size()) + 1));
+    client.end_sending();
+    client.read_to_end();
+  }
+  EXPECT_EQ(get("/hello").body, "hello");
+  EXPECT_TRUE(server_.faults().empty());
+  EXPECT_TRUE(eventually([&] { return server_->load().connections == 0; }));
 }
 
 TEST_F(ServerTest, SendsLargeBodiesWhole) {

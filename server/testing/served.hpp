@@ -19,8 +19,8 @@ class Served {
  public:
   explicit Served(AppOptions options = {},
                   std::unique_ptr<StorageDriver> driver = make_memory_storage(),
-                  Clock& clock = system_clock())
-      : storage(std::move(driver), StorageOptions(), clock) {
+                  Clock& clock = system_clock(), StorageOptions storage_options = {})
+      : storage(std::move(driver), storage_options, clock) {
     options.http.port = 0;
     app.emplace(storage, std::move(options));
     app->start();

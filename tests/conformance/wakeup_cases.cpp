@@ -1,6 +1,8 @@
 // Subscriptions: whatever is committed wakes, and a reader that is too slow is told so.
 #include "tests/conformance/conformance.hpp"
 
+#include <boost/asio/detached.hpp>
+
 #include <atomic>
 #include <map>
 #include <thread>
@@ -147,6 +149,23 @@ TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   EXPECT_EQ(batch.wakeups[0].sequence, 2u);
 }
 
+TEST_P(DriverConformance, OutlivesTheThreadsThatFollowed) {
+  const SessionId s = live_session(new_user());
+  const auto subscription = run(driver().subscribe(s));
+  std::thread([&] { run(subscription->next(1ms)); }).join();  // timed out
+  commit(Change(s));
+  EXPECT_EQ(run(subscription->next(patience)).wakeups.at(0).sequence, 2u);
+
+  Subscription::Batch batch;
+  std::thread([&] {  // gave up waiting
+    boost::asio::co_spawn(run_context(), take_one(*subscription, batch), boost::asio::detached);
+    run_context().run_for(5ms);
+  })
+      .join();
+  commit(Change(s));
+  EXPECT_EQ(run(subscription->next(patience)).wakeups.at(0).sequence, 3u);
+}
+
 TEST_P(DriverConformance, MergesOrDropsAloudWhatIsNotRead) {
   const std::size_t bound = GetParam().max_wakeups;
   const UserId ann = new_user();
@@ -184,7 +203,7 @@ TEST_P(DriverConformance, EndsASubscriptionByDestroyingIt) {
   const auto kept = run(driver().subscribe(s));
   std::atomic<bool> stop{false};
   std::thread committer([&] {
-    while (!stop) commit(Change(s));
+    for (int i = 0; i < 5'000 && !stop; ++i) commit(Change(s));
   });
   for (int i = 0; i < 100; ++i) {
     const auto of_one = run(driver().subscribe(s));

@@ -34,8 +34,6 @@ inline void PrintTo(StepStatus status, std::ostream* out) { *out << to_string(st
 
 namespace actionflows::test {
 
-using Call = HookedDriver::Call;
-
 // What the task throws. Throws std::logic_error when it throws nothing.
 template <class T>
 StorageError error_of(Task<T> task) {
@@ -97,6 +95,8 @@ inline std::vector<std::string> paths_of(const StorageError& error) {
 
 class TypedStorageTest : public testing::Test {
  protected:
+  using Call = HookedDriver::Call;
+
   TypedStorageTest() { open({}, {}); }
 
   // Another, empty storage in the place of the first.

@@ -133,7 +133,7 @@ std::vector<Planted> calls() {
       {banned, any, "const char* text = R\"(\nsleep(1);\n)\";\n", 0},
       {banned, "actionflows/base/clock.cpp", "system_clock::now();\n", 0},
       {banned, "actionflows/base/a_test.cpp", "std::this_thread::sleep_for(1ms);\n", 0},
-      {banned, "server/test_server.hpp", "std::this_thread::sleep_for(1ms);\n", 0},
+      {banned, "server/testing/client.hpp", "std::this_thread::sleep_for(1ms);\n", 0},
       {banned, "cli/tail.cpp", "std::cout << 1; printf(\"x\");\n", 0},
       {owned, any, "auto* a = new int;\n", 1},
       {owned, any, "int b = 1'000;\ndelete a;\n", 2},

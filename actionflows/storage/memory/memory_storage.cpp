@@ -299,20 +299,21 @@ void MemoryStorage::check(const Commit& commit, const Session* session) const {
 }
 
 void MemoryStorage::check_limits(const Commit& commit, const Session* session) const {
-  if (commit.end_session) return;  // what makes room is always let through
   const auto exhausted = [&](const std::string& what, std::uint64_t limit) {
     refuse(ErrorCode::exhausted, what + " (limit " + std::to_string(limit) + ")", commit);
   };
   const DriverLimits& limits = options_.limits;
-  const std::size_t logged = session != nullptr ? session->log().size() : 0;
-  if (logged + commit.events.size() > limits.max_events)
-    exhausted("the session's log is full: prune it", limits.max_events);
   for (const Put& put : commit.puts) {
     if (put.key.chain > limits.max_chains)
       exhausted("the session has too many chains", limits.max_chains);
     if (put.key.chain > 0 && put.key.step > limits.max_steps)
       exhausted("the chain has too many steps", limits.max_steps);
   }
+  const std::size_t logged = session != nullptr ? session->log().size() : 0;
+  const bool full = logged + commit.events.size() > limits.max_events;
+  // What makes room is let through.
+  if (full && !commit.end_session)
+    exhausted("the session's log is full: prune it", limits.max_events);
 }
 
 // Books the change against the store's bounds, or throws and has booked nothing.
@@ -503,7 +504,7 @@ Task<SessionPage> MemoryStorage::list_sessions(const ListQuery& query) {
   SessionPage page;
   auto positions = query.user ? positions_of(query, *query.user) : positions_of_all(query);
   if (positions.size() > query.limit) {
-    positions.pop_back();
+    positions.resize(query.limit);
     page.next = positions.back();
   }
   // The records are read after the index's lock is gone; what ended in between is left out.

@@ -90,9 +90,7 @@ class RawClient {
       reply.complete = fill(std::stoul(length));
       reply.body = take(std::stoul(length));
     } else {
-      while (read_more()) {
-      }
-      reply.body = take(input_.size());
+      reply.body = read_to_end();
       reply.complete = true;
     }
     return reply;
@@ -130,6 +128,13 @@ class RawClient {
     while (input_.empty() && read_more()) {
     }
     return input_.empty() && !timed_out_;
+  }
+
+  // Everything until the connection ends.
+  std::string read_to_end() {
+    while (read_more()) {
+    }
+    return take(input_.size());
   }
 
   // No more is sent; what the server sends is still read.

@@ -157,6 +157,8 @@ class TestServer {
       throw 7;
       co_return Response(204);
     });
+    router.add(Method::get, "/switching",
+               [](Request&) -> Task<Response> { co_return Response(101); });
     router.add(Method::get, "/conflict", [](Request&) -> Task<Response> {
       StorageError error(ErrorCode::conflict, "version 1 is not the current one");
       error.current_version = 3;
