@@ -8,7 +8,8 @@ install(TARGETS actionflows EXPORT actionflowsTargets ARCHIVE DESTINATION ${CMAK
 if(TARGET actionflows_program)
   install(TARGETS actionflows_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
-install(DIRECTORY actionflows DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.hpp)
+install(DIRECTORY actionflows DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        FILES_MATCHING PATTERN *.hpp PATTERN testing EXCLUDE)
 install(EXPORT actionflowsTargets NAMESPACE actionflows:: DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/actionflowsConfig.cmake.in

@@ -51,7 +51,8 @@ foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:
   list(GET group 0 name)
   list(GET group 1 folder)
   list(GET group 2 library)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*_test.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+  list(FILTER sources INCLUDE REGEX "_test\\.cpp$|/testing/")
   add_tests(${name} ${library} ${sources})
 endforeach()
 

@@ -129,7 +129,7 @@ std::optional<StepId> StepId::parse(std::string_view text) {
 }
 
 ChainId StepId::chain() const {
-  return *ChainId::parse(std::string_view(text_).substr(0, text_.rfind('.')));
+  return ChainId::parse(std::string_view(text_).substr(0, text_.rfind('.'))).value_or(ChainId());
 }
 
 }  // namespace actionflows

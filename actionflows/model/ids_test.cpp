@@ -69,5 +69,11 @@ TEST(UserId, TakesWhatIdentityProvidersGive) {
   for (const char* bad : {"", "a b", "a\tb", "\xc3\xa9"}) EXPECT_FALSE(UserId::parse(bad)) << bad;
 }
 
+TEST(Ids, ThatAreEmptyHaveEmptyParents) {
+  EXPECT_TRUE(StepId().chain().empty());
+  EXPECT_TRUE(StepId().session().empty());
+  EXPECT_TRUE(ChainId().session().empty());
+}
+
 }  // namespace
 }  // namespace actionflows

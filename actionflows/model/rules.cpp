@@ -59,6 +59,13 @@ bool some_can_go_on(std::span<const Step> steps) {
   return found;
 }
 
+// How a step that waits for `waits_for` hangs on the one before it.
+ExecutionMode link_to(std::uint32_t before, std::span<const std::uint32_t> waits_for) {
+  if (waits_for.empty()) return ExecutionMode::parallel;
+  const bool follows = std::find(waits_for.begin(), waits_for.end(), before) != waits_for.end();
+  return follows ? ExecutionMode::sequential : ExecutionMode::mixed;
+}
+
 }  // namespace
 
 bool may_follow(SessionState from, SessionState to) {
@@ -131,11 +138,16 @@ bool advance(Chain& chain, std::uint32_t number, StepStatus from, StepStatus to)
 ExecutionMode mode_with(ExecutionMode mode, std::uint32_t number,
                         std::span<const std::uint32_t> waits_for) {
   if (number == 1) return ExecutionMode::sequential;
-  const bool follows = std::find(waits_for.begin(), waits_for.end(), number - 1) != waits_for.end();
-  const ExecutionMode link = follows             ? ExecutionMode::sequential
-                             : waits_for.empty() ? ExecutionMode::parallel
-                                                 : ExecutionMode::mixed;
+  const ExecutionMode link = link_to(number - 1, waits_for);
   return number == 2 || mode == link ? link : ExecutionMode::mixed;
+}
+
+ExecutionMode mode_of(std::span<const Step> steps) {
+  if (steps.size() < 2) return ExecutionMode::sequential;
+  const ExecutionMode mode = link_to(steps[0].number, steps[1].waits_for);
+  for (std::size_t i = 2; i < steps.size(); ++i)
+    if (link_to(steps[i - 1].number, steps[i].waits_for) != mode) return ExecutionMode::mixed;
+  return mode;
 }
 
 void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for, const Path& at,

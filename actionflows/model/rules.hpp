@@ -64,6 +64,9 @@ void summarize(Chain& chain, std::span<const Step> steps);
 [[nodiscard]] ExecutionMode mode_with(ExecutionMode mode, std::uint32_t number,
                                       std::span<const std::uint32_t> waits_for);
 
+// The same from the present steps of a chain, in ascending order.
+[[nodiscard]] ExecutionMode mode_of(std::span<const Step> steps);
+
 // What is wrong with waiting for `waits_for` as step `number`: each must be an earlier step, each
 // only once. The issues' paths are below `at`.
 void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for, const Path& at,

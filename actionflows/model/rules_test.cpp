@@ -134,6 +134,32 @@ TEST(ExecutionModeRule, IsDerivedFromWhatWaitsForWhat) {
   EXPECT_EQ(mode({{}, {}, {1, 2}}), ExecutionMode::mixed);
 }
 
+// Step by step, or from all of them at once: the mode is the same while none was deleted.
+TEST(ExecutionModeRule, IsTheSameOverAllStepsAtOnce) {
+  const auto seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<Step> steps;
+    ExecutionMode mode = ExecutionMode::sequential;
+    const auto count = static_cast<std::uint32_t>(random() % 5);
+    for (std::uint32_t n = 1; n <= count; ++n) {
+      steps.push_back(step(n, pending));
+      for (std::uint32_t earlier = 1; earlier < n; ++earlier)
+        if (random() % 2 == 0) steps.back().waits_for.push_back(earlier);
+      mode = mode_with(mode, n, steps.back().waits_for);
+    }
+    ASSERT_EQ(mode_of(steps), mode);
+  }
+}
+
+TEST(ExecutionModeRule, LooksPastDeletedSteps) {
+  EXPECT_EQ(mode_of(std::vector{step(2, pending), step(5, pending, {2})}),
+            ExecutionMode::sequential);
+  EXPECT_EQ(mode_of(std::vector{step(2, pending), step(5, pending, {2}), step(9, pending, {2})}),
+            ExecutionMode::mixed);
+}
+
 TEST(WaitsFor, NamesEverythingThatIsWrong) {
   Issues issues;
   const std::vector<std::uint32_t> waits{1, 3, 1, 0};

@@ -39,7 +39,7 @@ Task<Chain> ChainService::cancel(const ChainId& id, const Context& context) {
   const Storage::Outcome outcome =
       co_await storage_.transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "chain", id.str(), operation);
+    repeated_event(outcome, {"chain:cancelled"}, id.str(), operation);
     co_return co_await storage_.present_chain(id, operation);
   }
   co_return after;

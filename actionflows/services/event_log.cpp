@@ -27,21 +27,42 @@ T comparable(T record) {
   return record;
 }
 
+void add_difference(Verification& found, const std::string& name, const std::string& how) {
+  found.outcome = Verification::Outcome::different;
+  if (found.differences.size() >= max_differences) return;
+  std::string text = name + ": " + how;
+  if (text.size() > max_difference_text) {
+    std::size_t end = max_difference_text;
+    while ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // within a character
+    text.resize(end);
+  }
+  found.differences.push_back(std::move(text));
+}
+
 template <class T>
 void compare_record(const std::string& name, const std::optional<T>& stored, const T* rebuilt,
                     Verification& found) {
   if (!stored && rebuilt == nullptr) return;
   ++found.records;
-  const auto differs = [&](const std::string& how) {
-    found.outcome = Verification::Outcome::different;
-    if (found.differences.size() < max_differences)
-      found.differences.push_back((name + ": " + how).substr(0, max_difference_text));
-  };
-  if (!stored) return differs("is in the log, but not stored");
-  if (rebuilt == nullptr) return differs("is stored, but not in the log");
+  if (!stored) return add_difference(found, name, "is in the log, but not stored");
+  if (rebuilt == nullptr) return add_difference(found, name, "is stored, but not in the log");
   std::string change;
   if (schema::schema_of<T>().diff(comparable(*stored), comparable(*rebuilt), change))
-    differs("the log says " + change);
+    add_difference(found, name, "the log says " + change);
+}
+
+// What `read` gives; a record that can't be read is a difference, and as good as none.
+template <class T>
+Task<std::optional<T>> read_or_tell(Task<std::optional<T>> read, const std::string& name,
+                                    Verification& found, bool& corrupt) {
+  try {
+    co_return co_await std::move(read);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    add_difference(found, name, error.message());
+    corrupt = true;
+  }
+  co_return std::nullopt;
 }
 
 template <class Map, class Key>
@@ -65,13 +86,20 @@ EventFollower::EventFollower(Storage& storage, SessionId session, std::uint64_t 
 Task<EventFollower::Batch> EventFollower::next(std::chrono::milliseconds timeout,
                                                std::size_t limit) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  if (!subscription_) subscription_ = co_await storage_.subscribe(session_);
   for (;;) {
     Batch batch = co_await read(limit);
-    if (batch.gap || !batch.events.empty() || !batch.corrupt.empty()) co_return batch;
+    if (batch.restarted || batch.gap || !batch.events.empty() || !batch.corrupt.empty())
+      co_return batch;
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) co_return batch;
-    co_await subscription_->next(std::min<std::chrono::milliseconds>(left, longest_wait));
+    try {
+      co_await subscription_->next(std::min<std::chrono::milliseconds>(left, longest_wait));
+    } catch (const StorageError&) {
+      subscription_.reset();
+      throw;
+    }
   }
 }
 
@@ -79,8 +107,18 @@ Task<EventFollower::Batch> EventFollower::read(std::size_t limit) {
   EventFilter filter;
   filter.after = after_;
   filter.limit = limit;
-  EventList list = co_await storage_.read_events(session_, filter);
+  CallReport report;
+  Context context;
+  context.report = &report;
+  EventList list = co_await storage_.read_events(session_, filter, context);
   Batch batch;
+  // What stands in for the backend need not know the whole log.
+  const bool shorter = list.last_sequence != 0 && list.last_sequence < after_;
+  if (shorter && report.provenance.source != Source::fallback) {
+    batch.restarted = true;
+    after_ = 0;
+    co_return batch;
+  }
   if (list.first_sequence > after_ + 1) batch.gap = Gap{after_ + 1, list.first_sequence - 1};
   batch.events = std::move(list.items);
   batch.corrupt = std::move(list.corrupt);
@@ -181,9 +219,11 @@ Task<Verification> EventLog::compare(const SessionId& id) {
   found.session = id;
   const Replay replay = co_await this->replay(id);
   found.events = replay.last_sequence();
-  const std::optional<Session> stored = co_await storage_.get_session(id);
+  bool corrupt = false;
+  const std::optional<Session> stored =
+      co_await read_or_tell(storage_.get_session(id), id.str(), found, corrupt);
   const Session* rebuilt = replay.session() ? &*replay.session() : nullptr;
-  compare_record(id.str(), stored, rebuilt, found);
+  if (!corrupt) compare_record(id.str(), stored, rebuilt, found);
 
   std::uint32_t chains = stored ? stored->chain_count : 0;
   if (!replay.chains().empty()) chains = std::max(chains, replay.chains().rbegin()->first);
@@ -192,7 +232,10 @@ Task<Verification> EventLog::compare(const SessionId& id) {
 }
 
 Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Verification& found) {
-  const std::optional<Chain> stored = co_await storage_.get_chain(id);
+  bool corrupt = false;
+  const std::optional<Chain> stored =
+      co_await read_or_tell(storage_.get_chain(id), id.str(), found, corrupt);
+  if (corrupt) co_return;
   const Chain* rebuilt = find_in(replay.chains(), id.number());
   // An archived chain that is gone has passed its retention, which no event tells.
   if (!stored && rebuilt != nullptr && rebuilt->archived_at) co_return;
@@ -204,7 +247,10 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
   std::uint32_t seen = 0;
   do {
     const Page<Step> steps = co_await storage_.list_steps(id, std::nullopt, page);
-    if (!steps.corrupt.empty()) throw steps.corrupt.front();
+    for (const StorageError& error : steps.corrupt) {
+      ++seen;
+      add_difference(found, error.record, error.message());
+    }
     for (const Step& step : steps.items) {
       ++seen;
       compare_record<Step>(step.step_id.str(), step,
@@ -216,9 +262,9 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
   const auto end = replay.steps().lower_bound({id.number() + 1, 0});
   const auto rebuilt_steps = static_cast<std::uint32_t>(std::distance(begin, end));
   if (seen < rebuilt_steps) {
-    found.outcome = Verification::Outcome::different;
-    found.differences.push_back(id.str() + ": the log knows " + std::to_string(rebuilt_steps) +
-                                " steps, " + std::to_string(seen) + " are stored");
+    add_difference(found, id.str(),
+                   "the log knows " + std::to_string(rebuilt_steps) + " steps, " +
+                       std::to_string(seen) + " are stored");
   }
 }
 

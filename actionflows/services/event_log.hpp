@@ -22,6 +22,8 @@ class EventFollower {
     std::uint64_t to = 0;
   };
   struct Batch {
+    bool restarted = false;  // the log is shorter than what was read: it is another one, which is
+                             // read from its beginning
     std::optional<Gap> gap;  // lies before the events
     std::vector<Event> events;
     std::vector<StorageError> corrupt;  // events that could not be read, and were passed over
@@ -32,7 +34,8 @@ class EventFollower {
                 std::unique_ptr<Subscription> subscription);
 
   // The next events, at most `limit`; waits for some up to `timeout`, then returns none.
-  // Throws unavailable, timeout; calling it again goes on where it was.
+  // Throws unavailable, timeout; calling it again goes on where it was, on a new subscription
+  // where the old one has broken.
   Task<Batch> next(std::chrono::milliseconds timeout, std::size_t limit = 100);
 
   // The number of the last event that was handed out.
@@ -44,7 +47,7 @@ class EventFollower {
   Storage& storage_;
   const SessionId session_;
   std::uint64_t after_;
-  std::unique_ptr<Subscription> subscription_;
+  std::unique_ptr<Subscription> subscription_;  // nullptr: it has broken
 };
 
 // What holding the log against the stored state showed.
@@ -85,7 +88,8 @@ class EventLog {
   // the log does not begin with its first event or does not fit together.
   Task<Replay> replay(const SessionId& session, std::uint64_t until = 0);
 
-  // Rebuilds the session from its log and compares every record, archived ones included.
+  // Rebuilds the session from its log and compares every record, archived ones included. A record
+  // that can't be read is a difference.
   // not_found: there is neither a session nor a log.
   Task<Verification> verify(const SessionId& session);
 

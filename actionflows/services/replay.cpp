@@ -1,6 +1,7 @@
 #include "actionflows/services/replay.hpp"
 
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/bounds.hpp"
 #include "actionflows/storage/chain_batches.hpp"
 
 #include <utility>
@@ -18,7 +19,7 @@ template <class T>
 T decode(const Event& event, std::string_view data) {
   T value;
   Issues issues;
-  if (!schema::schema_of<T>().decode(data, schema::Form::stored, value, issues))
+  if (!schema::schema_of<T>().decode(data, schema::Form::stored, value, issues, stored_limits))
     refuse(event, "does not hold the record it should: " + to_string(issues.front().path) + ": " +
                       issues.front().message);
   return value;
@@ -60,6 +61,8 @@ void Replay::apply_chain(const Event& event, std::string_view data) {
   const std::string_view verb = event.type.verb();
   if (verb == "compiled" || verb == "extended") {
     auto batch = decode<ChainBatch>(event, data);
+    if (!batch.chain && !chains_.contains(number))
+      refuse(event, "extends a chain that is not there");
     if (batch.chain && !chains_.emplace(number, *std::move(batch.chain)).second)
       refuse(event, "creates a chain that is there");
     for (Step& step : batch.steps.value_or(std::vector<Step>()))

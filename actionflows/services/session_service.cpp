@@ -2,6 +2,7 @@
 
 #include "actionflows/base/encoding.hpp"
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/storage_checks.hpp"
 
 #include <array>
 #include <utility>
@@ -36,6 +37,15 @@ std::optional<Token> parse_token(std::string_view text) {
   return Token{*std::move(session), *std::move(secret)};
 }
 
+std::string operation_of(SessionState state) {
+  switch (state) {
+    case SessionState::active: return "resume_session";
+    case SessionState::paused: return "pause_session";
+    case SessionState::completed: return "complete_session";
+  }
+  return "update_session";
+}
+
 std::string digest_of(std::string_view secret) { return hex(sha256(secret)); }
 
 }  // namespace
@@ -52,10 +62,24 @@ Task<void> SessionService::touch(const SessionId& id, const Context& context) {
 Task<Session> SessionService::change_state(const SessionId& id, SessionState state,
                                            std::optional<std::string> reason,
                                            const Context& context) {
+  const std::string operation = operation_of(state);
   SessionUpdate update;
   update.set(&Session::state, state);
   if (reason) update.set(&Session::end_reason, *std::move(reason));
-  return storage_.update_session(id, std::move(update), context);
+  check_update(update, operation, id.str());
+  Session after;
+  Storage::Change change = [&](Transaction& tx) -> Task<void> {
+    const Session before = co_await tx.session();
+    check_version(context, before.version, tx.operation(), id.str());
+    after = before;
+    if (before.state != state) after = co_await change_session(tx, before, update);
+  };
+  const Storage::Outcome outcome = co_await storage_.transact(id, operation, context, change);
+  if (outcome.result.repeated) {
+    repeated_event(outcome, {event_of(state)}, {}, operation);
+    co_return co_await storage_.present_session(id, operation);
+  }
+  co_return active_as(outcome.result, std::move(after));
 }
 
 Task<Session> SessionService::pause(const SessionId& id, const Context& context) {
@@ -108,7 +132,9 @@ Task<void> SessionService::revoke_token(const SessionId& id, const Context& cont
     const std::optional<Credentials> credentials = co_await tx.credentials();
     if (credentials) tx.erase_credentials();
   };
-  co_await storage_.transact(id, "revoke_token", context, change);
+  const Storage::Outcome outcome = co_await storage_.transact(id, "revoke_token", context, change);
+  if (outcome.result.repeated)
+    repeated_event(outcome, {"session:token_revoked"}, {}, "revoke_token");
 }
 
 Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) {
@@ -131,8 +157,14 @@ Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) 
                                             credentials ? credentials->token_sha256 : nobody);
   if (!right || !session || credentials->expires_at <= now) co_return std::nullopt;
   if (now - session->last_activity_at >= options_.token_idle_limit) co_return std::nullopt;
-  if (now - session->last_activity_at >= activity_interval)
-    co_await storage_.touch_session(token->session);
+  if (now - session->last_activity_at >= activity_interval) {
+    try {
+      co_await storage_.touch_session(token->session);
+    } catch (const StorageError& error) {
+      if (error.code() != ErrorCode::not_found) throw;
+      co_return std::nullopt;  // it ended at this very moment
+    }
+  }
   co_return Bearer{token->session, session->user_id};
 }
 

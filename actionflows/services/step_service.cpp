@@ -84,10 +84,11 @@ Step acted_on(const Step& before, StepAction action, StepStatus status, const St
   }
   if (ended(status)) {
     after.completed_at = at;
-    if (after.started_at && *after.started_at <= at)
+    const bool ran = before.status == StepStatus::in_progress;
+    if (ran && after.started_at && *after.started_at <= at)
       after.duration_ms = static_cast<std::uint64_t>((at - *after.started_at).count());
   }
-  if (report.result && !report.result->is_null()) after.result = report.result;
+  if (report.result) after.result = report.result;
   if (report.error) after.error = report.error;
   if (report.learning) after.learning = report.learning;
   return after;
@@ -126,6 +127,7 @@ const schema::Schema<StepReport>& schema::schema_of<StepReport>() {
 Task<Step> StepService::act(const StepId& id, StepAction action, StepReport report,
                             const Context& context) {
   const std::string operation = std::string(to_string(action)) + "_step";
+  if (report.result && report.result->is_null()) report.result.reset();  // the same as none
   check_report(action, report, operation);
   const ChainId chain_id = id.chain();
   const SessionId session_id = chain_id.session();
@@ -155,10 +157,7 @@ Task<Step> StepService::act(const StepId& id, StepAction action, StepReport repo
   const Storage::Outcome outcome =
       co_await storage_.transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
-    const Event& event = repeated_event(outcome, "step", id.str(), operation);
-    if (event.type.str() != event_of(action))
-      throw failure(ErrorCode::conflict, "the operation id was used for another operation",
-                    operation, id.str());
+    repeated_event(outcome, {event_of(action)}, id.str(), operation);
     co_return co_await storage_.present_step(id, operation);
   }
   co_return after;

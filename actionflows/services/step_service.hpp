@@ -31,8 +31,8 @@ class StepService {
   // illegal_transition: names the state that forbids it, or the steps that the start waits for.
   //
   // `start` needs an active session and all steps it waits for completed or skipped; everything
-  // else goes on in a paused session, too. `retry` clears what the failed attempt left, and reopens
-  // the chain.
+  // else goes on in a paused session, too. `retry` clears the times, result and error that the
+  // failed attempt left (what was learned stays), and reopens the chain.
   Task<Step> act(const StepId& id, StepAction action, StepReport report = {},
                  const Context& context = Context::none());
 

@@ -40,4 +40,7 @@ struct Context {
   }
 };
 
+// Throws invalid: the actor or the operation id is too long, or no UTF-8.
+void check_context(const Context& context, const std::string& operation);
+
 }  // namespace actionflows

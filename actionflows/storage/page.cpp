@@ -7,12 +7,6 @@
 namespace actionflows {
 namespace {
 
-constexpr std::size_t max_page = 1'000;
-
-// The first character tells the kind, so that a cursor of one list is refused by another.
-constexpr char position_kind = 'p';
-constexpr char number_kind = 'n';
-
 [[noreturn]] void refuse_cursor() {
   Issue issue;
   issue.path = {std::string("cursor")};
@@ -21,9 +15,10 @@ constexpr char number_kind = 'n';
   throw invalid_input({std::move(issue)});
 }
 
-std::string content_of(std::string_view cursor, char kind) {
+// The first character tells the kind.
+std::string content_of(std::string_view cursor, ListKind kind) {
   auto text = from_base64url(cursor);
-  if (!text || text->empty() || text->front() != kind) refuse_cursor();
+  if (!text || text->empty() || text->front() != static_cast<char>(kind)) refuse_cursor();
   return text->substr(1);
 }
 
@@ -48,25 +43,29 @@ void check_limit(std::size_t limit) {
   throw invalid_input({std::move(issue)});
 }
 
-std::string encode_cursor(const ListPosition& position) {
-  return base64url(position_kind + std::to_string(position.time.time_since_epoch().count()) + ' ' +
-                   position.name);
+std::string encode_cursor(ListKind kind, const ListPosition& position) {
+  return base64url(static_cast<char>(kind) +
+                   std::to_string(position.time.time_since_epoch().count()) + ' ' + position.name);
 }
 
-std::string encode_cursor(std::uint32_t number) {
-  return base64url(number_kind + std::to_string(number));
+std::string encode_cursor(ListKind kind, std::uint32_t number) {
+  return base64url(static_cast<char>(kind) + std::to_string(number));
 }
 
-ListPosition decode_position(std::string_view cursor) {
-  const std::string content = content_of(cursor, position_kind);
+ListPosition decode_position(ListKind kind, std::string_view cursor) {
+  const std::string content = content_of(cursor, kind);
   const std::size_t space = content.find(' ');
   if (space == std::string::npos) refuse_cursor();
   const auto time = number_in<std::int64_t>(std::string_view(content).substr(0, space));
-  return {Timestamp(std::chrono::milliseconds(time)), content.substr(space + 1)};
+  ListPosition position{Timestamp(std::chrono::milliseconds(time)), content.substr(space + 1)};
+  const bool named = kind == ListKind::sessions ? SessionId::parse(position.name).has_value()
+                                                : ChainId::parse(position.name).has_value();
+  if (!named) refuse_cursor();
+  return position;
 }
 
-std::uint32_t decode_number(std::string_view cursor) {
-  return number_in<std::uint32_t>(content_of(cursor, number_kind));
+std::uint32_t decode_number(ListKind kind, std::string_view cursor) {
+  return number_in<std::uint32_t>(content_of(cursor, kind));
 }
 
 }  // namespace actionflows

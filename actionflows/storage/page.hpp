@@ -27,13 +27,20 @@ struct Page {
   std::vector<StorageError> corrupt;       // records that could not be read; the others are there
 };
 
+// The largest page.
+inline constexpr std::size_t max_page = 1'000;
+
 // Throws invalid: `limit` out of range.
 void check_limit(std::size_t limit);
 
-// Opaque text from a position and back. Throws invalid when it is none of this kind's.
-std::string encode_cursor(const ListPosition& position);
-std::string encode_cursor(std::uint32_t number);
-ListPosition decode_position(std::string_view cursor);
-std::uint32_t decode_number(std::string_view cursor);
+// The lists; a cursor of one is refused by the others.
+enum class ListKind : char { sessions = 's', archive = 'a', chains = 'c', steps = 't' };
+
+// Opaque text from a position (of sessions or the archive) or a number (of chains or steps), and
+// back. Throws invalid when it is no cursor of such a list.
+std::string encode_cursor(ListKind kind, const ListPosition& position);
+std::string encode_cursor(ListKind kind, std::uint32_t number);
+ListPosition decode_position(ListKind kind, std::string_view cursor);
+std::uint32_t decode_number(ListKind kind, std::string_view cursor);
 
 }  // namespace actionflows

@@ -29,29 +29,14 @@ SessionId derive_session_id(const UserId& user, const std::string& operation_id)
   return *SessionId::parse(text);
 }
 
-void check_context(const Context& context, const std::string& operation) {
-  Issues issues;
-  const auto too_long = [&](const char* name, std::size_t size, std::size_t limit) {
-    if (size <= limit) return;
-    Issue issue;
-    issue.path = {std::string(name)};
-    issue.code = IssueCode::too_big;
-    issue.message = "must be at most " + std::to_string(limit) + " bytes";
-    issues.push_back(std::move(issue));
-  };
-  too_long("operationId", context.operation_id.size(), 200);
-  too_long("actor", context.actor.size(), 500);
-  if (!issues.empty()) throw invalid_input(std::move(issues), operation);
-}
-
-std::string_view session_event(const Session& before, const Session& after) {
-  if (before.state == after.state) return "session:updated";
-  switch (after.state) {
-    case SessionState::active: return "session:resumed";
-    case SessionState::paused: return "session:paused";
-    case SessionState::completed: return "session:completed";
+// A chain that can't be read is left where it is: it must not hold up its session's end.
+Task<std::optional<Chain>> find_readable_chain(Transaction& tx, const ChainId& id) {
+  try {
+    co_return co_await tx.find_chain(id);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
   }
-  return "session:updated";
+  co_return std::nullopt;
 }
 
 // A failed chain stays so that it can be retried; where its session ends, nobody will.
@@ -61,7 +46,7 @@ Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
   co_await tx.load(keys);
   for (const RecordKey key : keys) {
     const ChainId id(session.session_id, key.chain);
-    const std::optional<Chain> chain = co_await tx.find_chain(id);
+    const std::optional<Chain> chain = co_await find_readable_chain(tx, id);
     if (!chain || chain->archived_at || chain->status != ChainStatus::failed) continue;
     Chain archived = *chain;
     archived.archived_at = tx.at();
@@ -71,6 +56,15 @@ Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
 }
 
 }  // namespace
+
+std::string_view event_of(SessionState state) {
+  switch (state) {
+    case SessionState::active: return "session:resumed";
+    case SessionState::paused: return "session:paused";
+    case SessionState::completed: return "session:completed";
+  }
+  return "session:updated";
+}
 
 Storage::Storage(std::unique_ptr<StorageDriver> driver, StorageOptions options, Clock& clock,
                  Random& random)
@@ -84,6 +78,7 @@ Storage::~Storage() = default;
 Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string operation,
                                          const Context& context, Change change) {
   check_context(context, operation);
+  if (context.report != nullptr) *context.report = CallReport();
   const std::string operation_id =
       context.operation_id.empty() ? mint_operation_id(random_) : context.operation_id;
   for (int attempt = 1;; ++attempt) {
@@ -91,18 +86,22 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
     Transaction transaction(*driver_, session, clock_.now(), operation, context,
                             options_.record_limits);
     std::exception_ptr failed;
+    bool answered = true;
     try {
       co_await change(transaction);
-    } catch (const StorageError&) {
+    } catch (const StorageError& error) {
       failed = std::current_exception();
+      answered = error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout;
     }
-    // A repeated call meets what its first run left: it can fail where that one succeeded.
-    if (failed) {
-      const auto earlier = co_await find_operation(session, context);
-      if (!earlier) std::rethrow_exception(failed);
-      co_return co_await outcome_of(session, *earlier, context);
+    // A repeated call meets what its first run left: it can fail, or find nothing to do, where that
+    // one succeeded.
+    if (failed || transaction.empty()) {
+      std::optional<CommitResult> earlier;
+      if (answered) earlier = co_await find_operation(session, context);
+      if (earlier) co_return co_await outcome_of(session, *earlier, context);
+      if (failed) std::rethrow_exception(failed);
+      co_return Outcome();
     }
-    if (transaction.empty()) co_return Outcome();
 
     Commit commit = transaction.take();
     commit.operation_id = operation_id;
@@ -131,6 +130,7 @@ Task<Storage::Outcome> Storage::outcome_of(const SessionId& session, CommitResul
                                            const Context& context) {
   Outcome outcome;
   outcome.result = result;
+  outcome.operation_id = context.operation_id;
   if (result.repeated) outcome.repeated = co_await events_of(session, result);
   if (context.report != nullptr) {
     context.report->durability = result.durability;
@@ -149,12 +149,27 @@ Task<void> Storage::pause_before_retry(int attempt) {
 
 // The events of a commit that was applied before, as its result tells them.
 Task<std::vector<Event>> Storage::events_of(const SessionId& session, const CommitResult& result) {
+  const std::uint64_t first = co_await first_event_of(session, result);
   EventFilter filter;
-  filter.after = result.first_sequence - 1;
+  filter.after = first - 1;
   filter.limit = std::min<std::size_t>(result.last_sequence - filter.after, 1'000);
   EventList list = co_await read_events(session, filter);
   if (!list.corrupt.empty()) throw list.corrupt.front();
   co_return std::move(list.items);
+}
+
+// The memory of operations can end within the one that was found: its first events stand before.
+Task<std::uint64_t> Storage::first_event_of(const SessionId& session, const CommitResult& result) {
+  EventQuery query;
+  query.limit = 2;
+  std::uint64_t first = result.first_sequence;
+  for (; first > 1; --first) {
+    query.after = first - 2;
+    const EventPage page = co_await driver_->read_events(session, query);
+    const bool both = page.events.size() == 2 && page.events[0].sequence == first - 1;
+    if (!both || page.events[0].operation_id != page.events[1].operation_id) break;
+  }
+  co_return first;
 }
 
 Task<std::optional<CommitResult>> Storage::find_operation(const SessionId& session,
@@ -189,9 +204,10 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
   Session session;
   static_cast<SessionData&>(session) = std::move(data);
   session.user_id = std::move(user);
+  const bool derived = !id && !context.operation_id.empty();
   if (id) {
     session.session_id = *std::move(id);
-  } else if (!context.operation_id.empty()) {
+  } else if (derived) {
     session.session_id = derive_session_id(session.user_id, context.operation_id);
   } else {
     session.session_id = SessionId::mint(clock_.now(), random_);
@@ -199,32 +215,42 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
 
   // Nearly always nothing stands under a new id, so the first attempt does not look.
   bool look = false;
+  std::optional<Session> made_before;
   Change create = [&](Transaction& tx) -> Task<void> {
-    if (std::exchange(look, true)) session.chain_count = co_await numbers_given(tx);
+    if (std::exchange(look, true)) {
+      co_await expire_session(session.session_id);
+      co_await tx.load(RecordKey::of_session());
+      if (tx.live() && !derived)
+        throw failure(ErrorCode::conflict, "session " + session.session_id.str() + " exists",
+                      operation, session.session_id.str());
+      if (tx.live()) {
+        made_before = co_await tx.session();  // by this operation: nothing else leads to this id
+        co_return;
+      }
+      session.chain_count = co_await numbers_given(tx);
+    }
     tx.create(session, session.chain_count == 0 && tx.last_sequence() == 0);
   };
   const Outcome outcome = co_await transact(session.session_id, operation, context, create);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "session", {}, operation);
+    repeated_event(outcome, {"session:created"}, {}, operation);
     co_return co_await present_session(session.session_id, operation);
   }
-  session.last_activity_at = outcome.result.activity.last_active;
-  session.expires_at = outcome.result.activity.expires;
-  co_return session;
+  if (made_before) {
+    if (context.report != nullptr) context.report->repeated = true;
+    co_return *std::move(made_before);
+  }
+  co_return active_as(outcome.result, std::move(session));
 }
 
-// How many chain numbers earlier sessions of this id gave; throws conflict when one is live.
+// How many chain numbers earlier sessions of this id gave. The end of the last one tells.
 Task<std::uint32_t> Storage::numbers_given(Transaction& tx) {
-  const SessionId& id = tx.session_id();
-  co_await expire_session(id);
-  co_await tx.load(RecordKey::of_session());
-  if (tx.live())
-    throw failure(ErrorCode::conflict, "session " + id.str() + " exists", tx.operation(), id.str());
   std::uint32_t given = tx.last_archived();
   if (tx.last_sequence() == 0) co_return given;
   EventFilter newest;
   newest.after = tx.last_sequence() - 1;
-  const EventList list = co_await read_events(id, newest);
+  const EventList list = co_await read_events(tx.session_id(), newest);
+  if (!list.corrupt.empty()) throw list.corrupt.front();
   for (const Event& event : list.items) {
     if (!event.data) continue;
     SessionEnd end;
@@ -253,30 +279,38 @@ Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
   Change change = [&](Transaction& tx) -> Task<void> {
     const Session before = co_await tx.session();
     check_version(context, before.version, operation, id.str());
-    after = before;
-    schema::schema_of<Session>().apply(update, after);
-    if (before.state != after.state) {
-      if (!may_follow(before.state, after.state))
-        throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
-                          std::string(to_string(after.state)),
-                      operation, id.str());
-      if (after.state == SessionState::completed) {
-        after.completed_at = tx.at();
-        co_await archive_failed_chains(tx, before);
-      }
-    }
-    tx.update(before, after, session_event(before, after));
+    after = co_await change_session(tx, before, update);
   };
   const Outcome outcome = co_await transact(id, operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "session", {}, operation);
+    const bool moves = update.has(&Session::state);
+    const std::string_view moved = moves ? event_of(update.get(&Session::state)) : "";
+    repeated_event(outcome, {"session:updated", moved}, {}, operation);
     co_return co_await present_session(id, operation);
   }
-  if (outcome.result.last_sequence != 0) {
-    after.last_activity_at = outcome.result.activity.last_active;
-    after.expires_at = outcome.result.activity.expires;
-  }
+  co_return active_as(outcome.result, std::move(after));
+}
+
+Task<Session> change_session(Transaction& tx, const Session& before, const SessionUpdate& update) {
+  Session after = before;
+  schema::schema_of<Session>().apply(update, after);
+  const bool moves = before.state != after.state;
+  if (moves && !may_follow(before.state, after.state))
+    throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
+                      std::string(to_string(after.state)),
+                  tx.operation(), before.session_id.str());
+  const bool ends = moves && after.state == SessionState::completed;
+  if (ends) after.completed_at = tx.at();
+  tx.update(before, after, moves ? event_of(after.state) : "session:updated");
+  if (ends) co_await archive_failed_chains(tx, before);
   co_return after;
+}
+
+Session active_as(const CommitResult& result, Session session) {
+  if (result.last_sequence == 0) return session;  // nothing was committed
+  session.last_activity_at = result.activity.last_active;
+  session.expires_at = result.activity.expires;
+  return session;
 }
 
 Task<void> Storage::delete_session(const SessionId& id, const Context& context) {
@@ -286,7 +320,7 @@ Task<void> Storage::delete_session(const SessionId& id, const Context& context) 
     tx.end_session("session:deleted", session);
   };
   const Outcome outcome = co_await transact(id, "delete_session", context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "session", {}, "delete_session");
+  if (outcome.result.repeated) repeated_event(outcome, {"session:deleted"}, {}, "delete_session");
 }
 
 Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
@@ -296,7 +330,7 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
   ListQuery query;
   query.user = std::move(filter.user);
   if (filter.state) query.state = std::string(to_string(*filter.state));
-  if (page.cursor) query.after = decode_position(*page.cursor);
+  if (page.cursor) query.after = decode_position(ListKind::sessions, *page.cursor);
   query.limit = page.limit;
   const SessionPage found = co_await driver_->list_sessions(query);
   if (context.report != nullptr) context.report->provenance = found.provenance;
@@ -311,7 +345,7 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
       result.corrupt.push_back(error);
     }
   }
-  if (found.next) result.next_cursor = encode_cursor(*found.next);
+  if (found.next) result.next_cursor = encode_cursor(ListKind::sessions, *found.next);
   co_return result;
 }
 
@@ -334,13 +368,29 @@ Task<bool> Storage::expire_session(const SessionId& id) {
     } catch (const StorageError& error) {
       // Its record can't be read, but that must not keep it forever.
       if (error.code() != ErrorCode::corrupt) throw;
-      session.chain_count = tx.last_archived();
     }
+    if (session.session_id.empty()) session.chain_count = co_await numbers_in_log(tx);
     if (!session.session_id.empty()) co_await archive_failed_chains(tx, session);
     tx.end_session("session:expired", session, true);
   };
   const Outcome outcome = co_await transact(id, "sweep", Context::none(), change);
   co_return outcome.result.last_sequence != 0;
+}
+
+// The highest chain number that the archive and the log know of: for a session whose own record
+// can't be read.
+Task<std::uint32_t> Storage::numbers_in_log(Transaction& tx) {
+  std::uint32_t given = tx.last_archived();
+  EventFilter filter;
+  filter.limit = max_page;
+  for (;;) {
+    const EventList list = co_await read_events(tx.session_id(), filter);
+    for (const Event& event : list.items)
+      if (event.chain_id && event.type.reserved())
+        given = std::max(given, event.chain_id->number());
+    if (!list.next_after) co_return given;
+    filter.after = *list.next_after;
+  }
 }
 
 Task<Session> Storage::present_session(const SessionId& id, const std::string& operation) {
@@ -349,14 +399,16 @@ Task<Session> Storage::present_session(const SessionId& id, const std::string& o
   co_return *std::move(session);
 }
 
-const Event& repeated_event(const Storage::Outcome& outcome, std::string_view noun,
-                            std::string_view id, const std::string& operation) {
-  for (const Event& event : outcome.repeated) {
-    if (event.type.noun() != noun) continue;
+const Event& repeated_event(const Storage::Outcome& outcome,
+                            std::initializer_list<std::string_view> types, std::string_view id,
+                            const std::string& operation) {
+  if (!outcome.repeated.empty()) {
+    const Event& event = outcome.repeated.front();
     const std::string about = event.step_id    ? event.step_id->str()
                               : event.chain_id ? event.chain_id->str()
                                                : std::string();
-    if (id.empty() || id == about) return event;
+    const bool same = std::find(types.begin(), types.end(), event.type.str()) != types.end();
+    if (same && (id.empty() || id == about)) return event;
   }
   throw failure(ErrorCode::conflict, "the operation id was used for another operation", operation,
                 std::string(id));

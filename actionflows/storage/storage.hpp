@@ -69,7 +69,8 @@ struct Upkeep {
   std::size_t sessions_expired = 0;
   std::size_t logs_removed = 0;
   std::size_t chains_removed = 0;
-  bool more = false;  // call again
+  bool more = false;                 // call again
+  std::vector<StorageError> failed;  // sessions that could not be ended; the others were
 };
 
 // A session as a whole, as an import brings it: everything with its versions, and its log.
@@ -203,9 +204,11 @@ class Storage {
  private:
   Task<Outcome> outcome_of(const SessionId& session, CommitResult result, const Context& context);
   Task<std::vector<Event>> events_of(const SessionId& session, const CommitResult& result);
+  Task<std::uint64_t> first_event_of(const SessionId& session, const CommitResult& result);
   Task<std::optional<CommitResult>> find_operation(const SessionId& session,
                                                    const Context& context);
   Task<std::uint32_t> numbers_given(Transaction& transaction);
+  Task<std::uint32_t> numbers_in_log(Transaction& transaction);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

@@ -22,6 +22,22 @@ Step make_step(const ChainId& chain, std::uint32_t number, StepData data) {
   return step;
 }
 
+// What is wrong with waiting, as step `number`, for steps that were deleted.
+void check_present(std::uint32_t number, const std::vector<std::uint32_t>& waits_for,
+                   const std::vector<Step>& steps, Issues& issues) {
+  for (std::size_t i = 0; i < waits_for.size(); ++i) {
+    const bool present = std::any_of(steps.begin(), steps.end(),
+                                     [&](const Step& step) { return step.number == waits_for[i]; });
+    if (present || waits_for[i] >= number) continue;
+    Issue issue;
+    issue.path = {std::string("waitsFor"), i};
+    issue.message = "step " + std::to_string(waits_for[i]) + " was deleted";
+    issue.expected = "the number of a present step";
+    issue.received = std::to_string(waits_for[i]);
+    issues.push_back(std::move(issue));
+  }
+}
+
 // Whether the one record that was read exists: what lives in an expired session does not.
 bool is_there(const ReadResult& read, Timestamp now) {
   const auto& record = read.records[0];
@@ -31,6 +47,7 @@ bool is_there(const ReadResult& read, Timestamp now) {
 // Records that are numbered from 1 to `count`, with holes where some were deleted.
 template <class T>
 struct Numbered {
+  ListKind kind;
   SessionId session;
   std::uint32_t count = 0;
   std::function<RecordKey(std::uint32_t)> key;
@@ -43,7 +60,7 @@ Task<Page<T>> list_numbered(StorageDriver& driver, const Numbered<T>& records,
                             const PageQuery& query) {
   constexpr std::uint32_t batch = 64;
   check_limit(query.limit);
-  std::uint32_t last = query.cursor ? decode_number(*query.cursor) : 0;  // looked at
+  std::uint32_t last = query.cursor ? decode_number(records.kind, *query.cursor) : 0;  // looked at
   Page<T> page;
   while (last < records.count) {
     std::vector<RecordKey> keys;
@@ -52,7 +69,7 @@ Task<Page<T>> list_numbered(StorageDriver& driver, const Numbered<T>& records,
     const ReadResult read = co_await driver.read(records.session, keys);
     for (const auto& record : read.records) {
       if (page.items.size() == query.limit) {
-        page.next_cursor = encode_cursor(last);
+        page.next_cursor = encode_cursor(records.kind, last);
         co_return page;
       }
       ++last;
@@ -86,6 +103,7 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
   Chain chain;
   Change change = [&](Transaction& tx) -> Task<void> {
     const Session before = co_await tx.session();
+    check_version(context, before.version, operation, session_id.str());
     check_open(before, operation);
     Session session = before;
     ++session.chain_count;
@@ -105,7 +123,7 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
   };
   const Outcome outcome = co_await transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
-    const Event& event = repeated_event(outcome, "chain", {}, operation);
+    const Event& event = repeated_event(outcome, {"chain:compiled"}, {}, operation);
     co_return co_await present_chain(*event.chain_id, operation);
   }
   co_return chain;
@@ -134,7 +152,7 @@ Task<Chain> Storage::update_chain(const ChainId& id, ChainUpdate update, const C
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "chain", id.str(), operation);
+    repeated_event(outcome, {"chain:updated"}, id.str(), operation);
     co_return co_await present_chain(id, operation);
   }
   co_return after;
@@ -148,7 +166,7 @@ Task<void> Storage::delete_chain(const ChainId& id, const Context& context) {
     tx.erase(chain, steps);
   };
   const Outcome outcome = co_await transact(id.session(), "delete_chain", context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "chain", id.str(), "delete_chain");
+  if (outcome.result.repeated) repeated_event(outcome, {"chain:deleted"}, id.str(), "delete_chain");
 }
 
 Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
@@ -157,7 +175,9 @@ Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
   const std::optional<Session> session = co_await get_session(session_id, context);
   if (!session) throw_not_found("session", session_id.str(), "list_chains");
   const Numbered<Chain> chains{
-      session_id, session->chain_count,
+      ListKind::chains,
+      session_id,
+      session->chain_count,
       [](std::uint32_t number) { return RecordKey::of_chain(number); },
       [&](std::uint32_t number) { return ChainId(session_id, number).str(); },
       [&](const Chain& chain) { return !status || chain.status == *status; }};
@@ -182,7 +202,7 @@ Task<Chain> Storage::archive_chain(const ChainId& id, const Context& context) {
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "chain", id.str(), operation);
+    repeated_event(outcome, {"chain:archived"}, id.str(), operation);
     co_return co_await present_chain(id, operation);
   }
   co_return after;
@@ -194,7 +214,7 @@ Task<Page<Chain>> Storage::list_archive(std::optional<UserId> user, PageQuery pa
   check_deadline(context, clock_, "list_archive");
   ListQuery query;
   query.user = std::move(user);
-  if (page.cursor) query.after = decode_position(*page.cursor);
+  if (page.cursor) query.after = decode_position(ListKind::archive, *page.cursor);
   query.limit = page.limit;
   const ArchivePage found = co_await driver_->list_archive(query);
   if (context.report != nullptr) context.report->provenance = found.provenance;
@@ -206,7 +226,7 @@ Task<Page<Chain>> Storage::list_archive(std::optional<UserId> user, PageQuery pa
       result.corrupt.push_back(error);
     }
   }
-  if (found.next) result.next_cursor = encode_cursor(*found.next);
+  if (found.next) result.next_cursor = encode_cursor(ListKind::archive, *found.next);
   co_return result;
 }
 
@@ -222,29 +242,37 @@ Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Co
     const Session session = co_await tx.session();
     check_open(session, operation);
     const Chain before = co_await tx.chain(chain_id);
+    check_version(context, before.version, operation, chain_id.str());
     if (before.archived_at)
       throw_illegal("chain " + chain_id.str() + " is archived and can't change any more", operation,
                     chain_id.str());
     const std::uint32_t number = before.step_count + 1;
+    // The others matter only where one of them has failed or is gone.
+    const bool look_at_all = before.failed_steps > 0 || before.deleted_steps > 0;
+    std::vector<Step> steps;
+    if (look_at_all) steps = co_await tx.steps(before);
+
     Issues issues;
     check_waits_for(number, data.waits_for, {std::string("waitsFor")}, issues);
+    if (before.deleted_steps > 0) check_present(number, data.waits_for, steps, issues);
     if (!issues.empty()) throw invalid_input(std::move(issues), operation, chain_id.str());
     step = make_step(chain_id, number, data);
     tx.create(step);
 
     Chain after = before;
     after.step_count = number;
-    after.execution_mode = mode_with(before.execution_mode, number, step.waits_for);
-    if (before.failed_steps > 0) {
-      std::vector<Step> steps = co_await tx.steps(before);
+    if (look_at_all) {
       steps.push_back(step);
       summarize(after, steps);
+      after.execution_mode = mode_of(steps);
+    } else {
+      after.execution_mode = mode_with(before.execution_mode, number, step.waits_for);
     }
     settle(tx, before, after);
   };
   const Outcome outcome = co_await transact(chain_id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    const Event& event = repeated_event(outcome, "step", {}, operation);
+    const Event& event = repeated_event(outcome, {"step:created"}, {}, operation);
     co_return co_await present_step(*event.step_id, operation);
   }
   co_return step;
@@ -274,7 +302,7 @@ Task<Step> Storage::update_step(const StepId& id, StepUpdate update, const Conte
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, "step", id.str(), operation);
+    repeated_event(outcome, {"step:updated"}, id.str(), operation);
     co_return co_await present_step(id, operation);
   }
   co_return after;
@@ -302,10 +330,11 @@ Task<void> Storage::delete_step(const StepId& id, const Context& context) {
     Chain after = before;
     ++after.deleted_steps;
     summarize(after, steps);
+    after.execution_mode = mode_of(steps);
     settle(tx, before, after);
   };
   const Outcome outcome = co_await transact(chain_id.session(), operation, context, change);
-  if (outcome.result.repeated) repeated_event(outcome, "step", id.str(), operation);
+  if (outcome.result.repeated) repeated_event(outcome, {"step:deleted"}, id.str(), operation);
 }
 
 Task<Page<Step>> Storage::list_steps(const ChainId& chain_id, std::optional<StepStatus> status,
@@ -313,7 +342,9 @@ Task<Page<Step>> Storage::list_steps(const ChainId& chain_id, std::optional<Step
   const std::optional<Chain> chain = co_await get_chain(chain_id, context);
   if (!chain) throw_not_found("chain", chain_id.str(), "list_steps");
   const Numbered<Step> steps{
-      chain_id.session(), chain->step_count,
+      ListKind::steps,
+      chain_id.session(),
+      chain->step_count,
       [&](std::uint32_t number) { return RecordKey::of_step(chain_id.number(), number); },
       [&](std::uint32_t number) { return StepId(chain_id, number).str(); },
       [&](const Step& step) { return !status || step.status == *status; }};

@@ -1,10 +1,13 @@
-// The checks that the functions of Storage have in common. For storage_*.cpp only.
+// What the functions of Storage, and of the services on it, have in common. Not for their users.
 #pragma once
 
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/bounds.hpp"
 #include "actionflows/storage/storage.hpp"
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 namespace actionflows {
 
@@ -57,27 +60,28 @@ void check_data(const T& data, const std::string& operation) {
     throw invalid_input(std::move(issues), operation);
 }
 
-inline Issue too_large(std::size_t size, std::size_t limit) {
-  Issue issue;
-  issue.code = IssueCode::too_big;
-  issue.message = "must be at most " + std::to_string(limit) + " bytes as JSON";
-  issue.expected = "at most " + std::to_string(limit) + " bytes";
-  issue.received = std::to_string(size) + " bytes";
-  return issue;
-}
+inline const std::string& id_of(const Session& session) { return session.session_id.str(); }
+inline const std::string& id_of(const Chain& chain) { return chain.chain_id.str(); }
+inline const std::string& id_of(const Step& step) { return step.step_id.str(); }
 
-// What a record's stored bytes say. Throws corrupt.
+// What a record's stored bytes say. Throws corrupt, also when they are those of another record.
 template <class T>
 T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {
   T record;
   Issues issues;
-  if (!schema::schema_of<T>().decode(stored.bytes.view(), schema::Form::stored, record, issues)) {
+  if (!schema::schema_of<T>().decode(stored.bytes.view(), schema::Form::stored, record, issues,
+                                     stored_limits)) {
     StorageError error = failure(
         ErrorCode::corrupt, "the stored record " + id + " does not fit its schema", operation, id);
     error.issues = std::move(issues);
     throw error;
   }
-  if constexpr (requires { record.version; }) record.version = stored.version;
+  if constexpr (requires { id_of(record); }) {
+    if (id_of(record) != id)
+      throw failure(ErrorCode::corrupt, "what is stored as " + id + " is another record", operation,
+                    id);
+    record.version = stored.version;
+  }
   return record;
 }
 
@@ -89,10 +93,20 @@ inline Session decode_session(const SessionId& id, const StoredRecord& stored,
   return session;
 }
 
-// The event that an earlier run of a repeated operation left of this kind ("session", "chain",
-// "step"), about `id` where one is given. Throws conflict: the operation id was used for something
-// else.
-const Event& repeated_event(const Storage::Outcome& outcome, std::string_view noun,
-                            std::string_view id, const std::string& operation);
+// How the log says that a session came into this state.
+std::string_view event_of(SessionState state);
+
+// Changes the session by `update`, and what follows from its new state. Throws illegal_transition.
+// Returns it as it shall be; its activity is told by the commit.
+Task<Session> change_session(Transaction& transaction, const Session& before,
+                             const SessionUpdate& update);
+Session active_as(const CommitResult& result, Session session);
+
+// The event that names what an earlier run of a repeated operation did: the first of its events.
+// Throws conflict when it is none of `types`, or about another record than `id` where one is given:
+// then the operation id was used for something else.
+const Event& repeated_event(const Storage::Outcome& outcome,
+                            std::initializer_list<std::string_view> types, std::string_view id,
+                            const std::string& operation);
 
 }  // namespace actionflows

@@ -1,9 +1,10 @@
 // Storage's functions for the event log, and for sessions as a whole: restoring, ending, upkeep.
 #include "actionflows/base/error.hpp"
+#include "actionflows/model/rules.hpp"
 #include "actionflows/storage/storage.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
-#include <algorithm>
+#include <map>
 #include <utility>
 
 namespace actionflows {
@@ -12,8 +13,8 @@ namespace {
 Event decode_event(const SessionId& session, const StoredEvent& stored) {
   Event event;
   Issues issues;
-  if (!schema::schema_of<Event>().decode(stored.bytes.view(), schema::Form::stored, event,
-                                         issues)) {
+  if (!schema::schema_of<Event>().decode(stored.bytes.view(), schema::Form::stored, event, issues,
+                                         stored_limits)) {
     const std::string name = session.str() + "#" + std::to_string(stored.sequence);
     StorageError error =
         failure(ErrorCode::corrupt, "the stored event " + name + " does not fit its schema",
@@ -34,9 +35,21 @@ Issue issue_at(const char* member, std::string message) {
   return issue;
 }
 
-void check_event(const SessionId& session, const EventData& data) {
+Issue issue_at(const char* list, std::size_t position, std::string message) {
+  Issue issue = issue_at(list, std::move(message));
+  issue.path.emplace_back(position);
+  return issue;
+}
+
+void check_event(const SessionId& session, const EventData& data, const json::Limits& limits) {
   check_data(data, "append_event");
   Issues issues;
+  if (data.data) {
+    if (auto issue = out_of_bounds(data.data->view(), limits)) {
+      issue->path = {std::string("data")};
+      issues.push_back(*std::move(issue));
+    }
+  }
   if (data.type.reserved())
     issues.push_back(issue_at("type", "the nouns session, chain and step are reserved"));
   if (data.chain_id && data.chain_id->session() != session)
@@ -52,28 +65,78 @@ bool passes(const Event& event, const EventFilter& filter) {
          (!filter.until || event.at < *filter.until);
 }
 
+// An image's chains by their numbers, and what is wrong with them.
+using ChainsOfImage = std::map<std::uint32_t, const Chain*>;
+
+ChainsOfImage chains_of(const SessionImage& image, Issues& issues) {
+  const SessionId& session = image.session.session_id;
+  ChainsOfImage chains;
+  for (std::size_t i = 0; i < image.chains.size(); ++i) {
+    const Chain& chain = image.chains[i];
+    const std::uint32_t number = chain.chain_id.number();
+    const bool fits = number >= 1 && number <= image.session.chain_count &&
+                      chain.chain_id == ChainId(session, number) && chain.session_id == session;
+    if (!fits) issues.push_back(issue_at("chains", i, "is no chain of this session"));
+    if (fits && !chains.emplace(number, &chain).second)
+      issues.push_back(issue_at("chains", i, "stands there twice"));
+  }
+  return chains;
+}
+
+// The steps of each chain, likewise.
+void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues& issues) {
+  std::map<std::uint32_t, std::map<std::uint32_t, Step>> found;
+  for (std::size_t i = 0; i < image.steps.size(); ++i) {
+    const Step& step = image.steps[i];
+    const auto chain = chains.find(step.chain_id.number());
+    const bool fits = chain != chains.end() && step.chain_id == chain->second->chain_id &&
+                      step.number >= 1 && step.number <= chain->second->step_count &&
+                      step.step_id == StepId(step.chain_id, step.number) &&
+                      step.session_id == image.session.session_id;
+    if (!fits) {
+      issues.push_back(issue_at("steps", i, "is no step of these chains"));
+      continue;
+    }
+    Step outline;  // what the chain's summary is made of
+    outline.number = step.number;
+    outline.status = step.status;
+    outline.waits_for = step.waits_for;
+    if (!found[chain->first].emplace(step.number, std::move(outline)).second)
+      issues.push_back(issue_at("steps", i, "stands there twice"));
+    check_waits_for(step.number, step.waits_for, {std::string("steps"), i, std::string("waitsFor")},
+                    issues);
+  }
+  for (const auto& [number, chain] : chains) {
+    std::vector<Step> steps;
+    for (auto& [_, step] : found[number]) steps.push_back(std::move(step));
+    Chain summary = *chain;
+    summarize(summary, steps);
+    const bool complete = steps.size() + chain->deleted_steps == chain->step_count;
+    if (!complete || !(summary == *chain))
+      issues.push_back(issue_at("chains", static_cast<std::size_t>(chain - image.chains.data()),
+                                "its status and counts are not what its steps say"));
+  }
+}
+
 // What an image must be in itself, beside each record's own rules.
 Issues issues_of(const SessionImage& image) {
   Issues issues;
-  const SessionId& session = image.session.session_id;
-  for (const Chain& chain : image.chains)
-    if (chain.session_id != session || chain.chain_id.session() != session ||
-        chain.chain_id.number() > image.session.chain_count)
-      issues.push_back(issue_at("chains", chain.chain_id.str() + " is no chain of this session"));
-  for (const Step& step : image.steps) {
-    const auto chain =
-        std::find_if(image.chains.begin(), image.chains.end(), [&](const Chain& other) {
-          return other.chain_id == step.chain_id && step.step_id.chain() == other.chain_id;
-        });
-    if (chain == image.chains.end() || step.number != step.step_id.number() ||
-        step.number > chain->step_count)
-      issues.push_back(issue_at("steps", step.step_id.str() + " is no step of these chains"));
+  const ChainsOfImage chains = chains_of(image, issues);
+  if (issues.empty()) check_steps(image, chains, issues);
+  if (image.events.empty() || image.events.front().sequence == 0)
+    issues.push_back(issue_at("events", 0, "must be at least one event, numbered from 1"));
+  for (std::size_t i = 0; i < image.events.size(); ++i) {
+    const Event& event = image.events[i];
+    if (event.session_id != image.session.session_id ||
+        event.sequence != image.events.front().sequence + i)
+      issues.push_back(issue_at("events", i, "must be this session's, numbered without gaps"));
+    Issues of_event;
+    schema::schema_of<Event>().validate(event, schema::Form::full, of_event);
+    for (Issue& issue : of_event) {
+      issue.path.insert(issue.path.begin(), {std::string("events"), i});
+      issues.push_back(std::move(issue));
+    }
   }
-  std::uint64_t expected = image.events.empty() ? 0 : image.events.front().sequence;
-  if (expected == 0) issues.push_back(issue_at("events", "must hold at least one event"));
-  for (const Event& event : image.events)
-    if (event.session_id != session || event.sequence != expected++)
-      issues.push_back(issue_at("events", "must be this session's, numbered without gaps"));
   return issues;
 }
 
@@ -85,7 +148,7 @@ void put_image(Commit& commit, RecordKey key, const T& record, const std::string
   schema::schema_of<T>().validate(record, schema::Form::stored, issues);
   std::string text;
   if (issues.empty()) schema::schema_of<T>().encode(record, schema::Form::stored, text);
-  if (text.size() > limits.max_bytes) issues.push_back(too_large(text.size(), limits.max_bytes));
+  if (auto issue = out_of_bounds(text, limits)) issues.push_back(*std::move(issue));
   if (!issues.empty()) throw invalid_input(std::move(issues), "restore", id);
   commit.puts.push_back({key, Bytes(text), 0, record.version});
 }
@@ -121,27 +184,30 @@ Commit commit_of(const SessionImage& image, const json::Limits& limits) {
 
 Task<Event> Storage::append_event(const SessionId& session, EventData data,
                                   const Context& context) {
-  check_event(session, data);
+  if (data.data && data.data->is_null()) data.data.reset();  // null is the same as none
+  check_event(session, data, options_.record_limits);
   Event event;
   event.session_id = session;
   event.type = data.type;
   event.chain_id = data.chain_id;
   event.step_id = data.step_id;
   event.data = std::move(data.data);
-  if (event.data && event.data->is_null()) event.data.reset();  // null is the same as none
   if (!context.actor.empty()) event.actor = context.actor;
 
   // Nothing has to be read for this, unless the backend says that the session is not as thought.
-  bool look = false;
+  bool look = context.expected_version.has_value();
   Change change = [&](Transaction& tx) -> Task<void> {
-    if (std::exchange(look, true)) co_await tx.session();
+    if (std::exchange(look, true)) {
+      const Session present = co_await tx.session();
+      check_version(context, present.version, tx.operation(), session.str());
+    }
     event.at = data.at.value_or(tx.at());
     tx.append(event.type.str(), event.at, event.chain_id, event.step_id,
               event.data ? event.data->view() : std::string_view());
   };
   const Outcome outcome = co_await transact(session, "append_event", context, change);
   if (outcome.result.repeated)
-    co_return repeated_event(outcome, event.type.noun(), {}, "append_event");
+    co_return repeated_event(outcome, {event.type.str()}, {}, "append_event");
   event.sequence = outcome.result.last_sequence;
   event.operation_id = outcome.operation_id;
   co_return event;
@@ -150,12 +216,14 @@ Task<Event> Storage::append_event(const SessionId& session, EventData data,
 Task<EventList> Storage::read_events(const SessionId& session, EventFilter filter,
                                      const Context& context) {
   check_limit(filter.limit);
-  check_deadline(context, clock_, "read_events");
   EventList list;
   EventQuery query;
   query.after = filter.after;
-  query.limit = filter.limit;
+  // Where only some events are wanted, few large pages are better than many small ones.
+  const bool all = !filter.type && !filter.since && !filter.until;
+  query.limit = all ? filter.limit : max_page;
   for (;;) {
+    check_deadline(context, clock_, "read_events");
     const EventPage page = co_await driver_->read_events(session, query);
     list.first_sequence = page.first_sequence;
     list.last_sequence = page.last_sequence;
@@ -216,7 +284,7 @@ Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   }
   if (conflict) {
     const ReadResult read = co_await driver_->read(id, {});
-    if (read.live) co_return false;
+    if (read.live && read.activity.expires > commit.at) co_return false;
     std::rethrow_exception(conflict);
   }
   if (context.report != nullptr) {
@@ -240,8 +308,14 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
   upkeep.logs_removed = swept.logs_removed;
   upkeep.chains_removed = swept.chains_removed;
   upkeep.more = swept.more;
-  for (const SessionId& id : swept.expired)
-    if (co_await expire_session(id)) ++upkeep.sessions_expired;
+  for (const SessionId& id : swept.expired) {
+    try {
+      if (co_await expire_session(id)) ++upkeep.sessions_expired;
+    } catch (const StorageError& error) {
+      if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
+      upkeep.failed.push_back(error);
+    }
+  }
   co_return upkeep;
 }
 

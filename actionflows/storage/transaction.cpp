@@ -2,6 +2,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/json/writer.hpp"
+#include "actionflows/storage/bounds.hpp"
 #include "actionflows/storage/chain_batches.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
@@ -10,9 +11,6 @@
 
 namespace actionflows {
 namespace {
-
-// What an event's envelope adds to its data at the most.
-constexpr std::size_t max_envelope = 4'096;
 
 // The form of schema_of<Event>, Form::stored, written without making an Event first.
 void encode_event(std::string& out, std::string_view type, Timestamp at, std::string_view actor,
@@ -146,9 +144,8 @@ template <class T>
 void Transaction::put(RecordKey key, const T& record, std::uint64_t expected_version) {
   std::string& text = scratch();
   schema::schema_of<T>().encode(record, schema::Form::stored, text);
-  if (text.size() > limits_.max_bytes)
-    throw invalid_input({too_large(text.size(), limits_.max_bytes)}, operation_,
-                        session_id().str());
+  if (auto issue = out_of_bounds(text, limits_))
+    throw invalid_input({*std::move(issue)}, operation_, session_id().str());
   commit_.puts.push_back({key, Bytes(text), expected_version, expected_version + 1});
 }
 
@@ -281,9 +278,6 @@ void Transaction::append(std::string_view type, Timestamp event_at,
                          std::string_view data) {
   std::string& text = scratch();
   encode_event(text, type, event_at, context_.actor, chain, step, data);
-  const std::size_t limit = limits_.max_bytes + max_envelope;
-  if (text.size() > limit)
-    throw invalid_input({too_large(text.size(), limit)}, operation_, session_id().str());
   commit_.events.push_back({Bytes(text), std::string(type), {}});
 }
 

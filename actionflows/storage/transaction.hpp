@@ -90,7 +90,7 @@ class Transaction {
   void set_credentials(const std::optional<Credentials>& before, const Credentials& after);
   void erase_credentials();
 
-  // An event beside a change, or alone. `data` is JSON text or empty.
+  // An event beside a change, or alone. `data` is JSON text within its limits, or empty.
   void append(std::string_view type, Timestamp at, const std::optional<ChainId>& chain,
               const std::optional<StepId>& step, std::string_view data);
 

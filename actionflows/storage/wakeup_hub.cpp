@@ -1,14 +1,15 @@
 #include "actionflows/storage/wakeup_hub.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancel_after.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -23,45 +24,62 @@ using Signal = boost::asio::experimental::concurrent_channel<void(boost::system:
 // What waits for one follower.
 class Queue {
  public:
-  Queue(const Strand& strand, std::size_t max_pending)
-      : max_pending_(max_pending), signal_(strand, 1) {}
+  explicit Queue(std::size_t max_pending) : max_pending_(max_pending) {}
 
   void push(const Wakeup& wakeup) {
-    {
-      const std::lock_guard lock(mutex_);
-      const auto same = std::find_if(pending_.begin(), pending_.end(), [&](const Wakeup& other) {
-        return other.session == wakeup.session;
-      });
-      if (same != pending_.end()) {
-        // The newest number wins; the oldest unseen type stays out of the way: it is only a hint.
-        *same = wakeup;
-      } else if (pending_.size() >= max_pending_) {
-        missed_ = true;
-      } else {
-        pending_.push_back(wakeup);
-      }
+    const std::lock_guard lock(mutex_);
+    const auto same = places_.find(wakeup.session.str());
+    if (same != places_.end()) {
+      pending_[same->second] = wakeup;
+    } else if (pending_.size() >= max_pending_) {
+      missed_ = true;
+    } else {
+      places_.emplace(wakeup.session.str(), pending_.size());
+      pending_.push_back(wakeup);
     }
-    signal_.try_send(boost::system::error_code());  // full: a signal is already on its way
+    if (signal_) signal_->try_send(boost::system::error_code());  // full: one is on its way already
   }
 
-  Subscription::Batch take() {
+  // What there is. If there is nothing, `signal` tells when there is.
+  Subscription::Batch take(std::shared_ptr<Signal> signal) {
     const std::lock_guard lock(mutex_);
+    const bool waits = pending_.empty() && !missed_;
+    signal_ = waits ? std::move(signal) : nullptr;
+    places_.clear();
     return {std::exchange(pending_, {}), std::exchange(missed_, false)};
   }
 
-  Task<void> wait(std::chrono::milliseconds timeout) {
-    co_await signal_.async_receive(
-        boost::asio::cancel_after(timeout, boost::asio::as_tuple(boost::asio::use_awaitable)));
+  // Nobody waits any more.
+  void forget_signal() {
+    const std::lock_guard lock(mutex_);
+    signal_.reset();
   }
 
  private:
   const std::size_t max_pending_;
-  Signal signal_;
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Wakeup> pending_;
+  boost::unordered_flat_map<std::string, std::size_t> places_;  // in pending_, by session
   bool missed_ = false;
+  std::shared_ptr<Signal> signal_;
 };
+
+// The signal must not outlive the executor it was made on: whichever way its caller ends, also by
+// being destroyed while it waits, the queue lets go of it.
+struct SignalGuard {
+  explicit SignalGuard(std::shared_ptr<Queue> of) : queue(std::move(of)) {}
+  ~SignalGuard() { queue->forget_signal(); }
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+  const std::shared_ptr<Queue> queue;
+};
+
+Task<void> wait_for(std::shared_ptr<Signal> signal, std::chrono::milliseconds timeout) {
+  co_await signal->async_receive(
+      boost::asio::cancel_after(timeout, boost::asio::as_tuple(boost::asio::use_awaitable)));
+}
 
 }  // namespace
 
@@ -100,12 +118,10 @@ struct WakeupHub::State {
 
 class WakeupHub::Follower final : public Subscription {
  public:
-  Follower(std::shared_ptr<State> state, const boost::asio::any_io_executor& executor,
-           std::optional<SessionId> session)
+  Follower(std::shared_ptr<State> state, std::optional<SessionId> session)
       : state_(std::move(state)),
         session_(std::move(session)),
-        strand_(boost::asio::make_strand(executor)),
-        queue_(std::make_shared<Queue>(strand_, state_->max_pending)) {
+        queue_(std::make_shared<Queue>(state_->max_pending)) {
     state_->add(session_, queue_);
   }
   ~Follower() override { state_->remove(session_, queue_); }
@@ -114,14 +130,18 @@ class WakeupHub::Follower final : public Subscription {
 
   Task<Batch> next(std::chrono::milliseconds timeout) override {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    Batch batch = queue_->take();
+    // The caller's own executor: each call may come from another thread. On a strand, because the
+    // timeout's cancellation and the signal must not run side by side.
+    const Strand strand = boost::asio::make_strand(co_await boost::asio::this_coro::executor);
+    const auto signal = std::make_shared<Signal>(strand, 1);
+    const SignalGuard guard(queue_);
+    Batch batch = queue_->take(signal);
     while (batch.wakeups.empty() && !batch.missed) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0) break;
-      // On a strand: the timeout's cancellation and the signal must not run side by side.
-      co_await boost::asio::co_spawn(strand_, queue_->wait(left), boost::asio::use_awaitable);
-      batch = queue_->take();  // may be empty again: the signal of a batch that was taken already
+      co_await boost::asio::co_spawn(strand, wait_for(signal, left), boost::asio::use_awaitable);
+      batch = queue_->take(signal);
     }
     co_return batch;
   }
@@ -129,16 +149,14 @@ class WakeupHub::Follower final : public Subscription {
  private:
   const std::shared_ptr<State> state_;
   const std::optional<SessionId> session_;
-  const Strand strand_;
   const std::shared_ptr<Queue> queue_;
 };
 
 WakeupHub::WakeupHub(std::size_t max_pending) : state_(std::make_shared<State>(max_pending)) {}
 WakeupHub::~WakeupHub() = default;
 
-std::unique_ptr<Subscription> WakeupHub::subscribe(boost::asio::any_io_executor executor,
-                                                   std::optional<SessionId> session) {
-  return std::make_unique<Follower>(state_, executor, std::move(session));
+std::unique_ptr<Subscription> WakeupHub::subscribe(std::optional<SessionId> session) {
+  return std::make_unique<Follower>(state_, std::move(session));
 }
 
 bool WakeupHub::idle() const noexcept { return state_->followers == 0; }

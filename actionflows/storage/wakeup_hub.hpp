@@ -8,8 +8,6 @@
 
 #include "actionflows/storage/driver.hpp"
 
-#include <boost/asio/any_io_executor.hpp>
-
 #include <memory>
 #include <optional>
 
@@ -21,9 +19,7 @@ class WakeupHub {
   explicit WakeupHub(std::size_t max_pending);
   ~WakeupHub();
 
-  // The subscription waits on `executor`.
-  std::unique_ptr<Subscription> subscribe(boost::asio::any_io_executor executor,
-                                          std::optional<SessionId> session);
+  std::unique_ptr<Subscription> subscribe(std::optional<SessionId> session);
 
   // Nobody listens: the caller can spare itself the making of a wake-up. One atomic read.
   [[nodiscard]] bool idle() const noexcept;

@@ -30,8 +30,7 @@ asio::awaitable<void> serve(tcp::socket socket) {
   boost::beast::flat_buffer buffer;
   for (;;) {
     http::request<http::string_body> request;
-    const auto [read_error, read] =
-        co_await http::async_read(socket, buffer, request, as_result);
+    const auto [read_error, read] = co_await http::async_read(socket, buffer, request, as_result);
     if (read_error) co_return;
     http::response<http::span_body<const char>> response(http::status::ok, request.version());
     response.set(http::field::content_type, "application/json");

@@ -20,6 +20,7 @@ namespace asio = boost::asio;
 // Bodies up to this size are copied behind their head, which is cheaper than a second buffer.
 constexpr std::size_t small_body = 8 << 10;
 constexpr std::size_t kept_capacity = 16 << 10;
+constexpr std::chrono::milliseconds linger{2000};
 constexpr std::size_t max_turned_away = 256;
 constexpr std::string_view line_end = "\r\n";
 
@@ -99,7 +100,7 @@ Connection::~Connection() {
 }
 
 void Connection::wind_down() {
-  if (reader_.idle()) wire_.cancel_read();
+  if (reader_.idle() || closing_) wire_.cancel_read();
   if (streaming_) end_stream_.emit(asio::cancellation_type::terminal);
 }
 
@@ -113,7 +114,7 @@ Task<void> Connection::serve() {
       co_await answer();
     }
   }
-  if (wire_.is_open()) co_await wire_.close_gently();
+  co_await close_gently();
 }
 
 Task<void> Connection::turn_away() {
@@ -121,7 +122,14 @@ Task<void> Connection::turn_away() {
   Share place(shared_.usage->turned_away);
   if (!place.take(1, max_turned_away)) co_return wire_.close();
   co_await refuse(no_room);
-  co_await wire_.close_gently();
+  co_await close_gently();
+}
+
+Task<void> Connection::close_gently() {
+  if (!wire_.is_open()) co_return;
+  closing_ = true;
+  const bool in_haste = shared_.stopping;
+  co_await wire_.close_gently(in_haste ? std::chrono::milliseconds(100) : linger);
 }
 
 Task<void> Connection::refuse(Refusal refusal) {
@@ -135,6 +143,7 @@ Task<void> Connection::refuse(Refusal refusal) {
 Task<void> Connection::answer() {
   begin_exchange();
   Response response = co_await respond();
+  if (response.status < 200 || response.status > 599) response = fault("a status out of range");
   keep_alive_ = reader_.skip_body() && reader_.head().keep_alive &&
                 !shared_.stopping.load(std::memory_order_relaxed);
   Share stream_place(shared_.usage->streams);
@@ -184,6 +193,8 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
   const RequestHead& head = reader_.head();
   if (request_.method == Method::unknown)
     return problem(501, "not_implemented", "the method is not known here");
+  if (!is_allowed_host(shared_.options.allowed_hosts, head.host))
+    return problem(421, "misdirected", "this server does not go by the name in the Host header");
   if (changes_something(request_.method) && is_foreign_origin(cors, head.origin, head.host))
     return problem(403, "forbidden_origin", "pages of this origin may not change anything here");
   if (request_.method == Method::options && request_.target == "*")
@@ -220,7 +231,7 @@ Task<std::optional<Refusal>> Connection::receive_body(const Route& route) {
     co_return Refusal{413, "too_large", "the body is too large"};
   if (reader_.head().expects_continue && reader_.head().http_1_1) {
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    co_await wire_.write(go_on, {}, shared_.options.write_timeout);
+    co_await wire_.write(go_on, shared_.options.write_timeout);
   }
   auto refusal = co_await reader_.read_body(request_, limit);
   exchange_.bytes_in = request_.body.size();
@@ -255,7 +266,8 @@ Task<void> Connection::send(const Response& response) {
     output_ += body;
     body = {};
   }
-  if (!co_await wire_.write(output_, body, shared_.options.write_timeout)) keep_alive_ = false;
+  const bool sent = co_await wire_.write(output_, body, shared_.options.write_timeout);
+  if (!sent) keep_alive_ = false;
   count();
 }
 
@@ -286,7 +298,7 @@ Task<void> Connection::send_stream(const Response& response) {
   end_head();
   exchange_.bytes_out = output_.size();
   const auto timeout = shared_.options.write_timeout;
-  const bool sent = co_await wire_.write(output_, {}, timeout);
+  const bool sent = co_await wire_.write(output_, timeout);
   count();
   if (!sent || request_.method == Method::head) co_return;
 
@@ -297,7 +309,7 @@ Task<void> Connection::send_stream(const Response& response) {
     wire_.close();
   } else if (chunked && !peer_gone_) {
     constexpr std::string_view last_chunk = "0\r\n\r\n";
-    co_await wire_.write(last_chunk, {}, timeout);
+    co_await wire_.write(last_chunk, timeout);
   }
 }
 
@@ -334,7 +346,8 @@ Task<bool> Connection::write(std::string_view chunk) {
     output_ = chunk;
   }
   exchange_.bytes_out += output_.size();
-  if (!co_await wire_.write(output_, {}, shared_.options.write_timeout)) peer_gone_ = true;
+  const bool sent = co_await wire_.write(output_, shared_.options.write_timeout);
+  if (!sent) peer_gone_ = true;
   co_return open();
 }
 

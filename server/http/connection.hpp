@@ -56,6 +56,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void begin_exchange();
   Task<void> serve();
   Task<void> turn_away();
+  Task<void> close_gently();
   Task<void> answer();
   Task<void> refuse(Refusal refusal);
 
@@ -88,6 +89,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   Request request_;
   Exchange exchange_;
   bool keep_alive_ = true;
+  bool closing_ = false;
   std::string output_;  // a head, with the body behind it where that is small, or a stream's chunk
 
   // While a stream runs.

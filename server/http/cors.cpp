@@ -21,6 +21,15 @@ bool is_foreign_origin(const CorsOptions& options, std::string_view origin,
   return true;
 }
 
+bool is_allowed_host(const std::vector<std::string>& allowed, std::string_view host) noexcept {
+  if (allowed.empty()) return true;
+  const std::size_t colon = host.rfind(':');
+  const bool has_port = colon != std::string_view::npos && !host.ends_with(']');
+  const std::string_view name = has_port ? host.substr(0, colon) : host;
+  return std::any_of(allowed.begin(), allowed.end(),
+                     [&](const std::string& known) { return equal_ignoring_case(name, known); });
+}
+
 void add_cors(const CorsOptions& options, std::string_view origin, Response& response) {
   if (options.allowed_origins.empty()) return;
   // Also without an origin, or a cache would serve that answer to a page.

@@ -4,7 +4,9 @@
 #include "server/http/response.hpp"
 #include "server/http/server.hpp"
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace actionflows::http {
 
@@ -15,6 +17,10 @@ bool is_allowed_origin(const CorsOptions& options, std::string_view origin) noex
 // simple requests without asking first, so such an origin must not be let to change anything.
 bool is_foreign_origin(const CorsOptions& options, std::string_view origin,
                        std::string_view host) noexcept;
+
+// Whether `host`, a Host header with or without port, is one of `allowed`; any is when that is
+// empty.
+bool is_allowed_host(const std::vector<std::string>& allowed, std::string_view host) noexcept;
 
 // Lets the page at `origin` read the response, when it is allowed.
 void add_cors(const CorsOptions& options, std::string_view origin, Response& response);

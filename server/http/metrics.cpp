@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -46,6 +47,10 @@ std::string escaped(std::string_view text, bool quotes) {
 }
 
 std::string number(double value) {
+  // Whole numbers as people write them: the shortest form of 900000 would be 9e+05.
+  constexpr double largest_exact = 9007199254740992;
+  const bool whole = std::abs(value) <= largest_exact && value == std::trunc(value);
+  if (whole) return std::to_string(static_cast<std::int64_t>(value));
   std::array<char, 32> text;
   const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
   return {text.data(), end};

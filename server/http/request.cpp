@@ -52,10 +52,9 @@ std::optional<std::string_view> after_authority(std::string_view target) {
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (!equal_ignoring_case(target.substr(0, scheme.size()), scheme)) continue;
     target.remove_prefix(scheme.size());
-    const std::size_t slash = target.find_first_of("/?");
-    if (slash == std::string_view::npos) return "/";
-    if (slash == 0 || target[slash] == '?') return std::nullopt;
-    return target.substr(slash);
+    const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+    if (end == 0 || target.substr(end).starts_with('?')) return std::nullopt;
+    return end == target.size() ? "/" : target.substr(end);
   }
   return std::nullopt;
 }

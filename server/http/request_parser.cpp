@@ -168,8 +168,9 @@ RequestParser::Outcome RequestParser::parse_chunks(std::string_view input, std::
   beast_->append_body_to(body, limit);
   consumed = 0;
   while (!beast_->is_done()) {
-    beast::error_code ec;
     const std::string_view rest = input.substr(consumed);
+    if (rest.empty()) return Outcome::need_more;  // inside a chunk, Beast would not say so
+    beast::error_code ec;
     consumed += beast_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
     if (ec == error::need_more) return Outcome::need_more;
     if (ec) {

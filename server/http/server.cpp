@@ -1,5 +1,6 @@
 #include "server/http/server.hpp"
 
+#include "actionflows/base/clock.hpp"
 #include "actionflows/base/random.hpp"
 #include "server/http/connection.hpp"
 #include "server/http/shared.hpp"
@@ -111,7 +112,7 @@ void Instruments::count(const Route* route, int status,
 
 std::string_view DateLine::at(Monotonic now) {
   if (now < fresh_until_) return line_;
-  const std::time_t time = std::time(nullptr);
+  const std::time_t time = std::chrono::system_clock::to_time_t(system_clock().now());
   std::tm parts{};
   ::gmtime_r(&time, &parts);
   char text[64];
@@ -172,7 +173,10 @@ void Server::Impl::listen() {
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (!error) port = acceptor->local_endpoint(error).port();
-  if (error) throw listening_failed(options, error);
+  if (!error) return;
+  error_code ignored;
+  acceptor->close(ignored);
+  throw listening_failed(options, error);
 }
 
 // One acceptor hands connections to the threads in turn. A listening socket per thread

@@ -77,6 +77,11 @@ struct ServerOptions {
 
   CorsOptions cors = {};
 
+  // Names that the Host header may have, without port, "[::1]" in brackets; empty: any. Others are
+  // answered 421. A server without credentials needs it: a foreign page can give its own name this
+  // machine's address, and is the same origin then (DNS rebinding).
+  std::vector<std::string> allowed_hosts = {};
+
   // Called on the server's threads, at the same time on several; must not throw.
   std::function<void(const AccessRecord&)> on_access = {};
   std::function<void(const FaultRecord&)> on_fault = {};

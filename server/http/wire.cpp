@@ -20,8 +20,6 @@ using boost::system::error_code;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-constexpr std::chrono::seconds linger{2};
-
 std::array<asio::const_buffer, 2> buffers(std::string_view first, std::string_view second) {
   return {asio::const_buffer(first.data(), first.size()),
           asio::const_buffer(second.data(), second.size())};
@@ -75,12 +73,13 @@ Task<bool> Wire::write(std::string_view first, std::string_view second,
   co_return reachable;
 }
 
-Task<void> Wire::close_gently() {
+Task<void> Wire::close_gently(std::chrono::milliseconds linger) {
   error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
   const Monotonic deadline = std::chrono::steady_clock::now() + linger;
   while (!error && std::chrono::steady_clock::now() < deadline) {
-    if (co_await read_some(dropped_, sizeof dropped_, deadline) == 0) break;
+    const std::size_t count = co_await read_some(dropped_, sizeof dropped_, deadline);
+    if (count == 0) break;
   }
   close();
 }

@@ -32,9 +32,13 @@ class Wire {
   Task<bool> write(std::string_view first, std::string_view second,
                    std::chrono::milliseconds timeout);
 
-  // Ends our side, then waits a little for the peer to end its own: closing at once would make the
-  // system answer unread input with a reset, and that can overtake what was written last.
-  Task<void> close_gently();
+  Task<bool> write(std::string_view piece, std::chrono::milliseconds timeout) {
+    return write(piece, std::string_view(), timeout);
+  }
+
+  // Ends our side, then waits up to `linger` for the peer to end its own: closing at once would
+  // make the system answer unread input with a reset, and that can overtake what was written last.
+  Task<void> close_gently(std::chrono::milliseconds linger);
 
   // What is pending ends as if the peer were gone.
   void close() noexcept;

@@ -146,6 +146,30 @@ TEST_P(DriverConformance, SessionsAreApart) {
   EXPECT_EQ(view(a).records.size(), 4u);
 }
 
+TEST_P(DriverConformance, TakesTheLongestNames) {
+  const std::string odd = "0123456789._:@-";
+  const std::string longest = odd + std::string(max_id_length - odd.size(), 'z');
+  const SessionId s = SessionId::parse(longest).value();
+  const UserId user = UserId::parse(std::string(max_id_length, '~')).value();
+  run(driver().erase_session(s));  // of an earlier run
+  const std::uint32_t last = DriverLimits().max_chains;
+  commit(Change(s).create(user).put(chain(last)).put(step(last, DriverLimits().max_steps)));
+  commit(Change(s).move_to_archive(last));
+  EXPECT_TRUE(record(s, step(last, DriverLimits().max_steps))->archived);
+  EXPECT_EQ(all_sessions(driver(), pages_of(user)).at(0).id, s);
+  EXPECT_EQ(all_archived(driver(), pages_of(user)).at(0).id, ChainId(s, last));
+  EXPECT_TRUE(run(driver().erase_session(s)));
+}
+
+TEST_P(DriverConformance, AnswersAreOfNow) {
+  const UserId ann = new_user();
+  const SessionId s = live_session(ann, 1);
+  EXPECT_EQ(read(s).provenance.age, 0ms);
+  EXPECT_EQ(events(s).provenance.age, 0ms);
+  EXPECT_EQ(run(driver().list_sessions(pages_of(ann))).provenance.age, 0ms);
+  EXPECT_EQ(run(driver().list_archive(pages_of(ann))).provenance.age, 0ms);
+}
+
 TEST_P(DriverConformance, TellsItsHealth) {
   const Health before = run(driver().health());
   EXPECT_TRUE(before.ok) << before.detail;

@@ -1,6 +1,8 @@
 // Subscriptions: whatever is committed wakes, and a reader that is too slow is told so.
 #include "tests/conformance/conformance.hpp"
 
+#include <boost/asio/detached.hpp>
+
 #include <atomic>
 #include <map>
 #include <thread>
@@ -123,6 +125,10 @@ TEST_P(DriverConformance, WakesFromAnotherThread) {
   EXPECT_EQ(batch.wakeups[0].sequence, 2u);
 }
 
+Task<void> take_one(Subscription& subscription, Subscription::Batch& batch) {
+  batch = co_await subscription.next(patience);
+}
+
 // One caller at a time, but any thread: the one who subscribed may be long gone.
 TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   const SessionId s = live_session(new_user());
@@ -130,9 +136,9 @@ TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   Subscription::Batch batch;
   std::thread follower([&] {
     boost::asio::io_context& context = run_context();
-    const auto next = [&]() -> Task<void> { batch = co_await subscription->next(5s); };
     bool done = false;
-    boost::asio::co_spawn(context, next(), [&](const std::exception_ptr&) { done = true; });
+    boost::asio::co_spawn(context, take_one(*subscription, batch),
+                          [&](const std::exception_ptr&) { done = true; });
     context.run_for(2s);
     EXPECT_TRUE(done) << "waits for the thread that subscribed";
   });
@@ -141,6 +147,23 @@ TEST_P(DriverConformance, IsFollowedFromAnyThread) {
   follower.join();
   ASSERT_EQ(batch.wakeups.size(), 1u);
   EXPECT_EQ(batch.wakeups[0].sequence, 2u);
+}
+
+TEST_P(DriverConformance, OutlivesTheThreadsThatFollowed) {
+  const SessionId s = live_session(new_user());
+  const auto subscription = run(driver().subscribe(s));
+  std::thread([&] { run(subscription->next(1ms)); }).join();  // timed out
+  commit(Change(s));
+  EXPECT_EQ(run(subscription->next(patience)).wakeups.at(0).sequence, 2u);
+
+  Subscription::Batch batch;
+  std::thread([&] {  // gave up waiting
+    boost::asio::co_spawn(run_context(), take_one(*subscription, batch), boost::asio::detached);
+    run_context().run_for(5ms);
+  })
+      .join();
+  commit(Change(s));
+  EXPECT_EQ(run(subscription->next(patience)).wakeups.at(0).sequence, 3u);
 }
 
 TEST_P(DriverConformance, MergesOrDropsAloudWhatIsNotRead) {
@@ -180,7 +203,7 @@ TEST_P(DriverConformance, EndsASubscriptionByDestroyingIt) {
   const auto kept = run(driver().subscribe(s));
   std::atomic<bool> stop{false};
   std::thread committer([&] {
-    while (!stop) commit(Change(s));
+    for (int i = 0; i < 5'000 && !stop; ++i) commit(Change(s));
   });
   for (int i = 0; i < 100; ++i) {
     const auto of_one = run(driver().subscribe(s));

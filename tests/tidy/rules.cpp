@@ -204,8 +204,9 @@ constexpr std::array manual_memory = {
             .reason = "one allocation holds the count and the bytes"},
 };
 
-// `new` and `delete` outside of the list. An object that lives as long as the process is made by
-// `static ... = new`, wherever it is needed, and never destroyed.
+// `new` and `delete` outside of the list. Placement, `new (where)`, allocates nothing. An object
+// that lives as long as the process is made by `static ... = new`, wherever it is needed, and never
+// destroyed.
 void owned_memory(const Source& source, Findings& out) {
   if (std::ranges::find(manual_memory, source.path, &Allowed::file) != manual_memory.end()) return;
   for (std::size_t i = 0; i < source.code.size(); ++i) {
@@ -214,7 +215,8 @@ void owned_memory(const Source& source, Findings& out) {
     // The statement may have begun on the line before.
     const bool lives_on = find_token(line, "static") < made ||
                           (i > 0 && find_token(source.code[i - 1], "static") != line.npos);
-    if (made != line.npos && !lives_on && !trimmed(line).starts_with('#'))
+    const bool placed = made != line.npos && trimmed(line.substr(made + 3)).starts_with('(');
+    if (made != line.npos && !placed && !lives_on && !trimmed(line).starts_with('#'))
       report(out, source, i, "new: std::make_unique says who owns it");
     const std::size_t freed = find_token(line, "delete");
     if (freed != line.npos && !trimmed(line.substr(0, freed)).ends_with('='))

@@ -23,7 +23,7 @@ struct Source {
   // Tests, benchmarks and what only they use.
   [[nodiscard]] bool is_test() const {
     return path.starts_with("tests/") || path.starts_with("bench/") || ends_with("_test.cpp") ||
-           ends_with("_bench.cpp");
+           ends_with("_bench.cpp") || path.find("/testing/") != path.npos;
   }
 };
 

@@ -133,12 +133,14 @@ std::vector<Planted> calls() {
       {banned, any, "const char* text = R\"(\nsleep(1);\n)\";\n", 0},
       {banned, "actionflows/base/clock.cpp", "system_clock::now();\n", 0},
       {banned, "actionflows/base/a_test.cpp", "std::this_thread::sleep_for(1ms);\n", 0},
+      {banned, "server/testing/client.hpp", "std::this_thread::sleep_for(1ms);\n", 0},
       {banned, "cli/tail.cpp", "std::cout << 1; printf(\"x\");\n", 0},
       {owned, any, "auto* a = new int;\n", 1},
       {owned, any, "int b = 1'000;\ndelete a;\n", 2},
       {owned, any, "static auto* const clock = new SystemClock;\n", 0},
       {owned, any, "static const auto& all =\n    *new std::vector<int>;\n", 0},
       {owned, any, "A(const A&) = delete;\nint renew = 1;\n// a new one\n#include <new>\n", 0},
+      {owned, any, "new (&field_) Found(*at_);\n", 0},
       {owned, "actionflows/base/bytes.cpp", "auto* a = new int;\n", 0},
   };
 }

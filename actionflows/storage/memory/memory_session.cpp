@@ -99,9 +99,10 @@ std::optional<CommitResult> Session::find_operation(std::string_view operation_i
   const std::size_t depth = std::min<std::size_t>(log_.size(), operation_memory);
   const auto tail = log_.end() - static_cast<std::ptrdiff_t>(depth);
   const auto made_by = [&](const LogEntry& entry) { return entry.operation_id() == operation_id; };
-  const auto first = std::find_if(tail, log_.end(), made_by);
+  auto first = std::find_if(tail, log_.end(), made_by);
   if (first == log_.end()) return std::nullopt;
   const auto last = std::find_if_not(first, log_.end(), made_by);
+  while (first != log_.begin() && made_by(*(first - 1))) --first;  // it may begin before the tail
   CommitResult result;
   result.first_sequence = first_sequence_ + static_cast<std::uint64_t>(first - log_.begin());
   result.last_sequence = first_sequence_ + static_cast<std::uint64_t>(last - log_.begin()) - 1;

@@ -11,7 +11,6 @@
 #include "actionflows/storage/memory/memory_session.hpp"
 #include "actionflows/storage/wakeup_hub.hpp"
 
-#include <boost/asio/this_coro.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
@@ -106,6 +105,15 @@ void check_shape(const Commit& commit) {
   std::sort(written.begin(), written.end());
   if (std::adjacent_find(written.begin(), written.end()) != written.end())
     invalid("a record is written once in a commit");
+  std::vector<std::uint32_t> archived = commit.archive;
+  std::sort(archived.begin(), archived.end());
+  if (std::adjacent_find(archived.begin(), archived.end()) != archived.end())
+    invalid("a chain is archived once in a commit");
+  if (!archived.empty() && archived.front() == 0) invalid("chains are numbered from 1");
+  for (const Expect& erase : commit.erases)
+    if (std::binary_search(archived.begin(), archived.end(), erase.key.chain) &&
+        erase.key.step == 0)
+      invalid("a chain can't be erased and archived");
 }
 
 class MemoryStorage final : public StorageDriver {
@@ -163,7 +171,8 @@ class MemoryStorage final : public StorageDriver {
   std::array<UserShard, shard_count> user_shards_;
   mutable WakeupHub hub_;
   alignas(64) std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> sessions_{0};
+  std::atomic<std::uint64_t> sessions_{0};  // live and ended
+  std::atomic<std::uint64_t> live_{0};
 };
 
 MemoryStorage::~MemoryStorage() {
@@ -290,20 +299,21 @@ void MemoryStorage::check(const Commit& commit, const Session* session) const {
 }
 
 void MemoryStorage::check_limits(const Commit& commit, const Session* session) const {
-  if (commit.end_session) return;  // what makes room is always let through
   const auto exhausted = [&](const std::string& what, std::uint64_t limit) {
     refuse(ErrorCode::exhausted, what + " (limit " + std::to_string(limit) + ")", commit);
   };
   const DriverLimits& limits = options_.limits;
-  const std::size_t logged = session != nullptr ? session->log().size() : 0;
-  if (logged + commit.events.size() > limits.max_events)
-    exhausted("the session's log is full: prune it", limits.max_events);
   for (const Put& put : commit.puts) {
     if (put.key.chain > limits.max_chains)
       exhausted("the session has too many chains", limits.max_chains);
     if (put.key.chain > 0 && put.key.step > limits.max_steps)
       exhausted("the chain has too many steps", limits.max_steps);
   }
+  const std::size_t logged = session != nullptr ? session->log().size() : 0;
+  const bool full = logged + commit.events.size() > limits.max_events;
+  // What makes room is let through.
+  if (full && !commit.end_session)
+    exhausted("the session's log is full: prune it", limits.max_events);
 }
 
 // Books the change against the store's bounds, or throws and has booked nothing.
@@ -353,6 +363,7 @@ CommitResult MemoryStorage::apply(const Commit& commit, Shard& shard, Session& s
   session.recharge(less, more);
 
   // From here on nothing is refused.
+  if (!session.live()) live_.fetch_add(1, std::memory_order_relaxed);
   apply_records(commit, session);
   session.reserve_log(entries.size());
   const std::uint64_t first = std::max<std::uint64_t>(commit.first_sequence, 1);
@@ -436,6 +447,7 @@ void MemoryStorage::leave_lists(Shard& shard, Session& session) {
 void MemoryStorage::end(Shard& shard, Session& session, Timestamp at) {
   leave_lists(shard, session);
   session.end();
+  live_.fetch_sub(1, std::memory_order_relaxed);
   std::uint64_t kept = session_cost;
   for (const LogEntry& entry : session.log()) kept += entry.size() + event_cost;
   for (std::uint32_t n = 1; n <= session.last_archived; ++n)
@@ -492,7 +504,7 @@ Task<SessionPage> MemoryStorage::list_sessions(const ListQuery& query) {
   SessionPage page;
   auto positions = query.user ? positions_of(query, *query.user) : positions_of_all(query);
   if (positions.size() > query.limit) {
-    positions.pop_back();
+    positions.resize(query.limit);
     page.next = positions.back();
   }
   // The records are read after the index's lock is gone; what ended in between is left out.
@@ -575,8 +587,7 @@ Task<EventPage> MemoryStorage::read_events(const SessionId& id, const EventQuery
 }
 
 Task<std::unique_ptr<Subscription>> MemoryStorage::subscribe(std::optional<SessionId> session) {
-  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
-  co_return hub_.subscribe(executor, std::move(session));
+  co_return hub_.subscribe(std::move(session));
 }
 
 Task<bool> MemoryStorage::touch(const SessionId& id, const Activity& activity) {
@@ -702,7 +713,7 @@ void MemoryStorage::forget_if_unused(UserShard& users, User& user) {
 Task<Health> MemoryStorage::health() {
   Health health;
   health.driver = "memory";
-  health.sessions = sessions_.load(std::memory_order_relaxed);
+  health.sessions = live_.load(std::memory_order_relaxed);
   health.bytes = bytes_.load(std::memory_order_relaxed);
   co_return health;
 }

@@ -1,0 +1,47 @@
+// How options are declared: each flag has a variable of the same name (--idle-timeout is
+// ACTIONFLOWS_IDLE_TIMEOUT) and shows its default in --help.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <cctype>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace actionflows::cli {
+
+// "idle-timeout" -> "ACTIONFLOWS_IDLE_TIMEOUT".
+inline std::string variable_of(std::string_view flag) {
+  std::string name = "ACTIONFLOWS_";
+  for (const char c : flag)
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// Empty where it is not set.
+inline std::string environment(const std::string& variable) {
+  const char* const value = std::getenv(variable.c_str());
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// An option --`name` that reads into `value`, whose present value is the default. `kind` stands in
+// the help in place of the value: "FILE".
+template <class T>
+CLI::Option* add_flag(CLI::App& command, const std::string& name, T& value, std::string kind,
+                      std::string description) {
+  return command.add_option("--" + name, value, std::move(description))
+      ->envname(variable_of(name))
+      ->type_name(std::move(kind))
+      ->capture_default_str();
+}
+
+// An option that is given or not.
+inline CLI::Option* add_switch(CLI::App& command, const std::string& name, bool& value,
+                               std::string description) {
+  return command.add_flag("--" + name, value, std::move(description))->envname(variable_of(name));
+}
+
+}  // namespace actionflows::cli

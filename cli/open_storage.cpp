@@ -1,0 +1,85 @@
+#include "cli/open_storage.hpp"
+
+#include "actionflows/storage/memory/memory_storage.hpp"
+#include "cli/failure.hpp"
+#include "cli/quantities.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace actionflows::cli {
+namespace {
+
+// Active sessions are touched all the time; their deadline need not be exact to the second.
+constexpr std::chrono::milliseconds touch_interval = std::chrono::seconds(60);
+
+constexpr std::string_view supported = "this version has memory:";
+
+// "redis://" of a URL, whose rest may be a secret; nothing of what is no URL.
+std::string scheme_of(std::string_view url) {
+  const std::size_t end = url.find(':');
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || c == '+'; };
+  if (end == url.npos || end == 0 || !std::ranges::all_of(url.substr(0, end), letter)) return {};
+  return std::string(url.substr(0, end + 1));
+}
+
+bool is_memory(std::string_view url) {
+  return url == "memory" || url == "memory:" || url == "memory://";
+}
+
+UsageError unknown_storage(std::string_view url) {
+  const std::string scheme = scheme_of(url);
+  return UsageError(fmt::format("unknown storage URL{}; {}",
+                                scheme.empty() ? "" : fmt::format(" \"{}...\"", scheme),
+                                supported));
+}
+
+}  // namespace
+
+StorageChoice choose_storage(const StorageWishes& wishes) {
+  StorageChoice choice;
+  if (!wishes.url.empty()) {
+    if (!is_memory(wishes.url)) throw unknown_storage(wishes.url);
+    choice.url = wishes.url;
+    if (!wishes.redis_url.empty())
+      choice.notes.emplace_back("REDIS_URL is set but not used: the storage was given");
+    return choice;
+  }
+  const std::string& stage = wishes.node_env;
+  if (stage == "production") {
+    if (wishes.redis_url.empty()) {
+      throw UsageError(
+          "NODE_ENV is production, and no storage is set: set REDIS_URL or ACTIONFLOWS_STORAGE "
+          "(or give --storage)");
+    }
+    throw UsageError(
+        "NODE_ENV is production and REDIS_URL is set, but this version has no Redis storage: set "
+        "ACTIONFLOWS_STORAGE (or give --storage); memory: keeps nothing beyond the process");
+  }
+  if (!stage.empty() && stage != "development" && stage != "test") {
+    throw UsageError(fmt::format(
+        "NODE_ENV is \"{}\", which says nothing of where to store: set ACTIONFLOWS_STORAGE (or "
+        "give --storage), or NODE_ENV to production, development or test",
+        printable(stage)));
+  }
+  choice.url = "memory:";
+  if (!wishes.redis_url.empty()) {
+    choice.notes.push_back(fmt::format("REDIS_URL is set but not used: NODE_ENV is {}",
+                                       stage.empty() ? "not set, which means development" : stage));
+  }
+  return choice;
+}
+
+std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds) {
+  if (!is_memory(url)) throw unknown_storage(url);
+  MemoryOptions options;
+  options.limits.touch_interval = touch_interval;
+  options.limits.log_retention = bounds.log_retention;
+  options.limits.archive_retention = bounds.archive_retention;
+  options.max_sessions = bounds.max_sessions;
+  options.max_bytes = bounds.max_bytes;
+  return make_memory_storage(options);
+}
+
+}  // namespace actionflows::cli

@@ -1,0 +1,106 @@
+#include "cli/open_storage.hpp"
+
+#include "cli/failure.hpp"
+#include "tests/support/run.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace actionflows::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+std::string refusal_of(const StorageWishes& wishes) {
+  try {
+    choose_storage(wishes);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+TEST(ChooseStorage, WhatIsAskedForDecides) {
+  for (const char* url : {"memory:", "memory", "memory://"})
+    for (const char* stage : {"", "development", "test", "production", "staging"}) {
+      const StorageChoice choice = choose_storage({.url = url, .node_env = stage, .redis_url = ""});
+      EXPECT_EQ(choice.url, url);
+      EXPECT_THAT(choice.notes, IsEmpty());
+    }
+}
+
+TEST(ChooseStorage, WithoutAWishDevelopmentAndTestMeanMemory) {
+  for (const char* stage : {"", "development", "test"}) {
+    const StorageChoice choice = choose_storage({.url = "", .node_env = stage, .redis_url = ""});
+    EXPECT_EQ(choice.url, "memory:");
+    EXPECT_THAT(choice.notes, IsEmpty());
+  }
+}
+
+TEST(ChooseStorage, ARedisUrlThatIsNotUsedIsNamed) {
+  const std::string redis = "redis://:secret@box:6379";
+  for (const char* stage : {"", "development", "test"})
+    EXPECT_THAT(choose_storage({.url = "", .node_env = stage, .redis_url = redis}).notes,
+                ElementsAre(HasSubstr("REDIS_URL is set but not used")));
+  const StorageChoice given =
+      choose_storage({.url = "memory:", .node_env = "production", .redis_url = redis});
+  EXPECT_EQ(given.url, "memory:");
+  EXPECT_THAT(given.notes, ElementsAre(HasSubstr("REDIS_URL is set but not used")));
+  EXPECT_THAT(given.notes, ElementsAre(Not(HasSubstr("secret"))));
+}
+
+TEST(ChooseStorage, ProductionNeverFallsBackToMemory) {
+  EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = ""}),
+              HasSubstr("set REDIS_URL or ACTIONFLOWS_STORAGE"));
+  EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = "redis://box"}),
+              HasSubstr("this version has no Redis storage"));
+}
+
+TEST(ChooseStorage, AnUnknownStageIsNoGuess) {
+  EXPECT_THAT(refusal_of({.url = "", .node_env = "prod", .redis_url = ""}),
+              HasSubstr("NODE_ENV is \"prod\""));
+}
+
+TEST(ChooseStorage, AnUnknownUrlIsRefusedWithoutItsSecrets) {
+  const std::string refusal =
+      refusal_of({.url = "redis://:secret@box", .node_env = "", .redis_url = ""});
+  EXPECT_THAT(refusal, HasSubstr("unknown storage URL \"redis:...\""));
+  EXPECT_THAT(refusal, HasSubstr("memory:"));
+  EXPECT_THAT(refusal, Not(HasSubstr("secret")));
+  for (const char* url : {"sqlite:store.db", "Memory:", "memory:x", "mem", ":", "/tmp/store"})
+    EXPECT_THAT(refusal_of({.url = url, .node_env = "", .redis_url = ""}),
+                HasSubstr("unknown storage URL"))
+        << url;
+}
+
+TEST(OpenStorage, OpensWhatWasChosen) {
+  const auto driver = open_storage("memory:");
+  const Health health = test::run(driver->health());
+  EXPECT_TRUE(health.ok);
+  EXPECT_EQ(health.driver, "memory");
+  EXPECT_THROW(open_storage("redis://box"), UsageError);
+}
+
+TEST(OpenStorage, BoundsReachTheDriver) {
+  StorageBounds bounds;
+  bounds.max_sessions = 1;
+  const auto driver = open_storage("memory:", bounds);
+  const auto create = [&](const char* name) {
+    Commit commit;
+    commit.session = *SessionId::parse(name);
+    commit.operation_id = name;
+    commit.puts.push_back({RecordKey::of_session(), Bytes("{}"), 0, 1});
+    commit.events.push_back({Bytes("{}"), "session:created", {}});
+    commit.activity = Activity{Timestamp{}, Timestamp::max()};
+    commit.listed = ListKeys{*UserId::parse("ann"), "active"};
+    test::run(driver->commit(commit));
+  };
+  create("first");
+  EXPECT_THROW(create("second"), StorageError);
+}
+
+}  // namespace
+}  // namespace actionflows::cli

@@ -1,0 +1,72 @@
+#include "cli/program.hpp"
+
+#include "cli/commands.hpp"
+#include "cli/failure.hpp"
+#include "cli/flags.hpp"
+#include "cli/quantities.hpp"
+
+#include <fmt/core.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+namespace actionflows::cli {
+namespace {
+
+constexpr const char* footer =
+    "Each flag has a variable of the same name: --idle-timeout is ACTIONFLOWS_IDLE_TIMEOUT.\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+int fail(std::string_view what, int code) {
+  std::fflush(stdout);
+  fmt::print(stderr, "actionflows: {}\n", printable(what));
+  return code;
+}
+
+int act(const Action& action) {
+  try {
+    const int code = action();
+    if (std::fflush(stdout) != 0)
+      return fail(std::string("can't write to standard output: ") + std::strerror(errno),
+                  exit_failed);
+    return code;
+  } catch (const UsageError& error) {
+    return fail(error.what(), exit_wrong_usage);
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", exit_failed);
+  } catch (const std::exception& error) {
+    return fail(error.what(), exit_failed);
+  }
+}
+
+}  // namespace
+
+int run_program(int argc, const char* const* argv) {
+  CLI::App program("Typed, validated, atomic storage of sessions, chains and steps.",
+                   "actionflows");
+  program.footer(footer);
+  program.set_version_flag("--version", "actionflows " ACTIONFLOWS_VERSION);
+  program.require_subcommand(1);
+  // The variables of a command that was not asked for are not even looked at.
+  program.immediate_callback();
+
+  Action action;
+  add_serve(program, action);
+  add_import(program, action);
+  add_export(program, action);
+  add_verify(program, action);
+  add_tail(program, action);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return program.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "actionflows: {}\nTry --help.\n", printable(error.what()));
+    return exit_wrong_usage;
+  }
+  return act(action);
+}
+
+}  // namespace actionflows::cli

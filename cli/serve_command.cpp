@@ -1,0 +1,264 @@
+#include "cli/backend.hpp"
+#include "cli/commands.hpp"
+#include "cli/failure.hpp"
+#include "cli/flags.hpp"
+#include "cli/import.hpp"
+#include "cli/open_storage.hpp"
+#include "cli/quantities.hpp"
+#include "cli/run_tasks.hpp"
+#include "server/app.hpp"
+
+#include <boost/asio/signal_set.hpp>
+
+#include <fmt/core.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <thread>
+
+namespace actionflows::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds stop_grace = 10s;
+
+struct ServeFlags {
+  StorageWishes storage;
+  std::string host = http::ServerOptions{}.host;
+  std::uint16_t port = http::ServerOptions{}.port;
+  unsigned threads = 0;
+  std::string import;
+
+  std::string api_keys_file;
+  std::vector<std::string> cors_origins;
+  Duration token_idle_limit{SessionServiceOptions{}.token_idle_limit};
+  Duration token_lifetime{SessionServiceOptions{}.token_lifetime};
+
+  Size body_limit{http::ServerOptions{}.body_limit};
+  std::size_t max_connections = http::ServerOptions{}.max_connections;
+  std::size_t max_streams = http::ServerOptions{}.max_streams;
+  Duration header_timeout{http::ServerOptions{}.header_timeout};
+  Duration idle_timeout{http::ServerOptions{}.idle_timeout};
+  Duration heartbeat{AppOptions{}.heartbeat};
+
+  std::uint64_t max_sessions = StorageBounds{}.max_sessions;
+  Size max_bytes{StorageBounds{}.max_bytes};
+  Duration session_ttl{StorageOptions{}.session_ttl};
+  Duration log_retention{StorageBounds{}.log_retention};
+  Duration archive_retention{StorageBounds{}.archive_retention};
+  Duration sweep_interval{AppOptions{}.sweep_interval};
+
+  std::string log_format = "logfmt";
+  std::string access_log = "all";
+};
+
+AppOptions app_options(const ServeFlags& flags, const Log& log) {
+  AppOptions options;
+  options.http.host = flags.host;
+  options.http.port = flags.port;
+  options.http.threads =
+      flags.threads != 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency());
+  options.http.body_limit = flags.body_limit.bytes;
+  options.http.max_connections = flags.max_connections;
+  options.http.max_streams = flags.max_streams;
+  options.http.header_timeout = flags.header_timeout.value;
+  options.http.idle_timeout = flags.idle_timeout.value;
+  options.http.cors.allowed_origins = flags.cors_origins;
+  if (!flags.api_keys_file.empty()) options.api_keys_file = flags.api_keys_file;
+  options.tokens.token_idle_limit = flags.token_idle_limit.value;
+  options.tokens.token_lifetime = flags.token_lifetime.value;
+  options.heartbeat = flags.heartbeat.value;
+  options.sweep_interval = flags.sweep_interval.value;
+  options.access_log = flags.access_log == "all"        ? AccessLog::all
+                       : flags.access_log == "failures" ? AccessLog::failures
+                                                        : AccessLog::none;
+  options.log = log;
+  return options;
+}
+
+Storage open(const StorageChoice& choice, const ServeFlags& flags) {
+  const StorageBounds bounds{.max_sessions = flags.max_sessions,
+                             .max_bytes = flags.max_bytes.bytes,
+                             .log_retention = flags.log_retention.value,
+                             .archive_retention = flags.archive_retention.value};
+  StorageOptions options;
+  options.session_ttl = flags.session_ttl.value;
+  return Storage(open_storage(choice.url, bounds), options);
+}
+
+// Before anything is served: whoever sees the server sees all of it. Throws where the file can't be
+// read to its end; lines that are refused are logged.
+void import_before_serving(const std::string& file, Storage& storage, const Log& log) {
+  boost::asio::io_context context(1);
+  LineReader lines(file);
+  const auto backend = make_storage_backend(storage);
+  const auto start = system_clock().monotonic();
+  auto next_told = start + 5s;
+  const ImportWatch watch{
+      .refused = [&](const std::string& text) { log.warn("import_refused", {{"what", text}}); },
+      .advanced =
+          [&](const Advance& advance) {
+            if (system_clock().monotonic() < next_told) return;
+            next_told = system_clock().monotonic() + 5s;
+            log.info("import_goes_on", {{"lines", advance.items}});
+          }};
+  const ImportReport report = import_lines(context, lines, *backend, {}, watch);
+  if (report.failure) std::rethrow_exception(report.failure);
+  log.info("imported", {{"lines", report.read},
+                        {"stored", report.stored},
+                        {"present", report.present},
+                        {"refused", report.refused}});
+}
+
+Task<void> ask_health(Storage& storage, Health& health) { health = co_await storage.health(); }
+
+void log_listening(const App& app, const ServeFlags& flags, Storage& storage, const Log& log) {
+  Health health;
+  boost::asio::io_context context(1);
+  run_task(context, [&] { return ask_health(storage, health); });
+  const ServerUrl url{.host = flags.host, .port = app.port()};
+  log.info("listening", {{"url", url.str()},
+                         {"storage", health.driver},
+                         {"durability", to_string(health.durability)},
+                         {"access", app.is_open() ? "open to this machine" : "API keys"}});
+}
+
+// Async-signal-safe: who asks a second time does not want to wait.
+void exit_at_once(int) { ::_exit(exit_failed); }
+
+// Returns when the process is asked to end.
+void wait_for_end(App& app, const Log& log) {
+  boost::asio::io_context context(1);
+  boost::asio::signal_set signals(context, SIGTERM, SIGINT, SIGHUP);
+  const std::function<void()> wait = [&] {
+    signals.async_wait([&](const boost::system::error_code&, int signal) {
+      if (signal != SIGHUP) return;
+      app.reload();
+      wait();
+    });
+  };
+  wait();
+  context.run();
+  signals.clear();
+  std::signal(SIGTERM, exit_at_once);
+  std::signal(SIGINT, exit_at_once);
+  log.info("stopping");
+}
+
+int run_serve(const ServeFlags& flags) {
+  const StorageChoice choice = choose_storage(flags.storage);
+  const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
+  for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
+  Storage storage = open(choice, flags);
+  App app(storage, app_options(flags, log));
+  if (!flags.import.empty()) import_before_serving(flags.import, storage, log);
+  // A log that nobody reads any more must not end the server.
+  std::signal(SIGPIPE, SIG_IGN);
+  app.start();
+  log_listening(app, flags, storage, log);
+  wait_for_end(app, log);
+  app.stop(stop_grace);
+  log.info("stopped");
+  return exit_done;
+}
+
+// An origin as browsers send it; anything else would never match.
+std::string refuse_odd_origin(const std::string& origin) {
+  const std::size_t scheme = origin.find("://");
+  const bool fits = (origin.starts_with("https://") || origin.starts_with("http://")) &&
+                    origin.size() > scheme + 3 &&
+                    origin.find_first_of("/*?# ", scheme + 3) == origin.npos;
+  if (fits) return {};
+  return "\"" + printable(origin) + "\" is no origin; one looks like https://dashboard.example";
+}
+
+std::string refuse_zero(const std::string& text) {
+  return text.find_first_of("123456789") == text.npos ? "it must be more than 0" : "";
+}
+
+void add_access_flags(CLI::App& command, ServeFlags& flags) {
+  add_flag(command, "api-keys-file", flags.api_keys_file, "FILE",
+           "lines of name:sha256; with it every request needs a key, and other hosts may be "
+           "listened on; read again on SIGHUP [none: open to this machine]");
+  add_flag(command, "cors-origins", flags.cors_origins, "ORIGIN,...",
+           "web pages that may use the server, besides its own")
+      ->delimiter(',')
+      ->check(CLI::Validator(refuse_odd_origin, "", "origin"));
+  add_flag(command, "token-idle-limit", flags.token_idle_limit, "DURATION",
+           "a session's token is refused after being idle for so long");
+  add_flag(command, "token-lifetime", flags.token_lifetime, "DURATION",
+           "and in any case this long after it was issued");
+}
+
+void add_limit_flags(CLI::App& command, ServeFlags& flags) {
+  const CLI::Validator positive(refuse_zero, "", "positive");
+  add_flag(command, "body-limit", flags.body_limit, "SIZE",
+           "of a request's body; of an import "
+           "64MiB")
+      ->check(positive);
+  add_flag(command, "max-connections", flags.max_connections, "N", "at the same time")
+      ->check(positive);
+  add_flag(command, "max-streams", flags.max_streams, "N", "at the same time");
+  add_flag(command, "header-timeout", flags.header_timeout, "DURATION",
+           "for a request's head to arrive")
+      ->check(positive);
+  add_flag(command, "idle-timeout", flags.idle_timeout, "DURATION",
+           "between two requests of a connection")
+      ->check(positive);
+  add_flag(command, "heartbeat", flags.heartbeat, "DURATION", "of streams with nothing to say")
+      ->check(positive);
+  add_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory")->check(positive);
+  add_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory")->check(positive);
+  add_flag(command, "session-ttl", flags.session_ttl, "DURATION",
+           "a session ends so long after its last activity")
+      ->check(positive);
+  add_flag(command, "log-retention", flags.log_retention, "DURATION",
+           "a log is kept so long after its newest event")
+      ->check(positive);
+  add_flag(command, "archive-retention", flags.archive_retention, "DURATION",
+           "an archived chain is kept so long")
+      ->check(positive);
+  add_flag(command, "sweep-interval", flags.sweep_interval, "DURATION",
+           "between looks for what has expired")
+      ->check(positive);
+}
+
+}  // namespace
+
+void add_serve(CLI::App& program, Action& action) {
+  CLI::App& command = *program.add_subcommand(
+      "serve", "Run the server, until SIGTERM or Ctrl-C; requests in flight are finished first.");
+  const auto flags = std::make_shared<ServeFlags>();
+  add_flag(command, "storage", flags->storage.url, "URL",
+           "where sessions are kept: memory: [by NODE_ENV: memory: for development, test or unset; "
+           "production has to say]");
+  add_flag(command, "host", flags->host, "HOST", "address or name to listen on");
+  // PORT is what platforms set; ACTIONFLOWS_PORT and the flag have more say.
+  CLI::Option* const port =
+      add_flag(command, "port", flags->port, "N", "port to listen on; 0: any free one; also PORT");
+  add_flag(command, "threads", flags->threads, "N", "that serve; 0: one for each processor")
+      ->check(CLI::Range(0, 256));
+  add_flag(command, "import", flags->import, "FILE",
+           "recorded runs or an export to store before serving");
+  add_access_flags(command, *flags);
+  add_limit_flags(command, *flags);
+  add_flag(command, "log-format", flags->log_format, "FORMAT", "logfmt or json")
+      ->check(CLI::IsMember({"logfmt", "json"}));
+  add_flag(command, "access-log", flags->access_log, "WHICH",
+           "requests that are logged: all, failures or none")
+      ->check(CLI::IsMember({"all", "failures", "none"}));
+  command.callback([flags, port, &action] {
+    flags->storage.node_env = environment("NODE_ENV");
+    flags->storage.redis_url = environment("REDIS_URL");
+    if (const std::string value = environment("PORT"); port->empty() && !value.empty())
+      if (!CLI::detail::lexical_cast(value, flags->port))
+        throw CLI::ValidationError("PORT", "\"" + value + "\" is no port");
+    action = [flags] { return run_serve(*flags); };
+  });
+}
+
+}  // namespace actionflows::cli

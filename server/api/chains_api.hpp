@@ -1,0 +1,35 @@
+// /v1/sessions/{sessionId}/chains, /v1/chains and /v1/archive.
+#pragma once
+
+#include "server/api/routes.hpp"
+#include "server/api/services.hpp"
+#include "server/http/request.hpp"
+#include "server/http/response.hpp"
+
+namespace actionflows::api {
+
+// Thread-safety: shared objects: safe. The services must outlive it.
+class ChainsApi {
+ public:
+  explicit ChainsApi(Services& services) : services_(services) {}
+
+  // The object must outlive the router.
+  void add_to(Routes& routes);
+
+ private:
+  Task<http::Response> create(http::Request& request);
+  Task<http::Response> list(http::Request& request);
+  Task<http::Response> get(http::Request& request);
+  Task<http::Response> update(http::Request& request);
+  Task<http::Response> remove(http::Request& request);
+  Task<http::Response> cancel(http::Request& request);
+  Task<http::Response> archive(http::Request& request);
+  Task<http::Response> list_archive(http::Request& request);
+
+  // The chain's JSON with its steps in it.
+  Task<std::string> with_steps(Chain chain);
+
+  Services& services_;  // constant after construction
+};
+
+}  // namespace actionflows::api

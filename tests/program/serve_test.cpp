@@ -1,0 +1,237 @@
+// Serve, end to end: what it says, how it stops, what it refuses; and wrong usage of all commands.
+#include "actionflows/base/encoding.hpp"
+#include "tests/cli/process.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace actionflows::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::Not;
+using testing::StartsWith;
+
+std::string port_of(const ServerProcess& server) {
+  return server.url().substr(server.url().rfind(':') + 1);
+}
+
+TEST(Serve, SaysWhereItListensAndWhatItKeeps) {
+  ServerProcess server;
+  EXPECT_THAT(
+      server.process().err(),
+      MatchesRegex("time=[^ ]+ level=info event=listening url=http://127.0.0.1:[0-9]+ "
+                   "storage=memory durability=memory access=\"[^\"]*this machine[^\"]*\"\n"));
+  EXPECT_EQ(server.process().out(), "");
+}
+
+TEST(Serve, StopsOnATermSignal) {
+  ServerProcess server;
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(server.process().wait(), 0);
+  EXPECT_THAT(server.process().err(), HasSubstr("event=stopped"));
+}
+
+TEST(Serve, StopsOnCtrlC) {
+  ServerProcess server;
+  server.process().signal(SIGINT);
+  EXPECT_EQ(server.process().wait(), 0);
+}
+
+TEST(Serve, ASecondSignalStopsAtOnce) {
+  ServerProcess server;
+  // A request in flight, whose body never comes, holds it up.
+  boost::asio::io_context context;
+  boost::asio::ip::tcp::socket socket(context);
+  socket.connect({boost::asio::ip::address_v4::loopback(),
+                  static_cast<std::uint16_t>(std::stoi(port_of(server)))});
+  boost::asio::write(socket, boost::asio::buffer(std::string(
+                                 "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                                 "application/json\r\nExpect: 100-continue\r\n"
+                                 "Content-Length: 10\r\n\r\n")));
+  boost::asio::streambuf answer;
+  boost::asio::read_until(socket, answer, "100 Continue");
+  server.process().signal(SIGTERM);
+  ASSERT_TRUE(server.process().wait_for_err("event=stopping"));
+  const auto start = std::chrono::steady_clock::now();
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(server.process().wait(), 1);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 8s);
+}
+
+TEST(Serve, APortInUseIsAClearFailure) {
+  ServerProcess server;
+  const Finished second = run_program({"serve", "--port", port_of(server)});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_EQ(second.err, "actionflows: can't listen on 127.0.0.1 port " + port_of(server) +
+                            ": another program uses that port\n");
+}
+
+TEST(Serve, OtherHostsAreNotListenedToWithoutKeys) {
+  const Finished done = run_program({"serve", "--port", "0", "--host", "0.0.0.0"});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("without API keys"));
+}
+
+TEST(Serve, KeysAreReadAgainOnASignal) {
+  const Folder folder;
+  const std::string keys = folder.file("keys", "old:" + hex(sha256("old-key")) + "\n");
+  ServerProcess server({"--api-keys-file", keys});
+  EXPECT_THAT(server.process().err(), HasSubstr("access=\"API keys\""));
+  const auto exit_code_with = [&](const std::string& key) {
+    return run_program({"verify", "--server", server.url()},
+                       {.input = {}, .variables = {{"ACTIONFLOWS_API_KEY", key}}})
+        .exit_code;
+  };
+  EXPECT_EQ(exit_code_with("old-key"), 0);
+  EXPECT_EQ(exit_code_with("new-key"), 1);
+  ASSERT_EQ(folder.file("keys", "new:" + hex(sha256("new-key")) + "\n"), keys);
+  server.process().signal(SIGHUP);
+  ASSERT_TRUE(server.process().wait_for_err("event=reloaded"));
+  EXPECT_EQ(exit_code_with("old-key"), 1);
+  EXPECT_EQ(exit_code_with("new-key"), 0);
+  EXPECT_THAT(server.process().err(), Not(HasSubstr("-key\"")));
+}
+
+TEST(Serve, ImportsBeforeItServes) {
+  ServerProcess server({"--import", fixture("bad_runs.ndjson")});
+  EXPECT_THAT(server.process().err(),
+              HasSubstr("event=imported lines=13 stored=2 present=0 refused=11"));
+  EXPECT_THAT(server.process().err(), HasSubstr("event=import_refused what=\"line 9: chains[0]"));
+  EXPECT_THAT(run_program({"verify", "--server", server.url()}).out, StartsWith("2 of 2 sessions"));
+}
+
+TEST(Serve, DoesNotServeWithoutTheFileItIsToImport) {
+  const Finished done = run_program({"serve", "--port", "0", "--import", "/nowhere/runs.ndjson"});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("can't read /nowhere/runs.ndjson"));
+  EXPECT_THAT(done.err, Not(HasSubstr("listening")));
+}
+
+TEST(Serve, TheEnvironmentChoosesTheStorage) {
+  const auto serve_with = [](std::vector<std::pair<std::string, std::string>> variables) {
+    variables.emplace_back("ACTIONFLOWS_PORT", "0");
+    return run_program({"serve"}, {.input = {}, .variables = std::move(variables)});
+  };
+  const Finished production = serve_with({{"NODE_ENV", "production"}});
+  EXPECT_EQ(production.exit_code, 2);
+  EXPECT_THAT(production.err, HasSubstr("set REDIS_URL"));
+  EXPECT_EQ(serve_with({{"NODE_ENV", "production"}, {"REDIS_URL", "redis://box"}}).exit_code, 2);
+  EXPECT_EQ(serve_with({{"ACTIONFLOWS_STORAGE", "sqlite:x.db"}}).exit_code, 2);
+
+  const ServerProcess named({}, {.input = {}, .variables = {{"REDIS_URL", "redis://:pw@box"}}});
+  const ServerProcess given({"--storage", "memory:"},
+                            {.input = {}, .variables = {{"NODE_ENV", "production"}}});
+}
+
+TEST(Serve, ARedisUrlThatIsNotUsedIsNamedInTheLog) {
+  ServerProcess server({}, {.input = {}, .variables = {{"REDIS_URL", "redis://:secret@box"}}});
+  EXPECT_THAT(server.process().err(), HasSubstr("REDIS_URL is set but not used"));
+  EXPECT_THAT(server.process().err(), Not(HasSubstr("secret")));
+}
+
+TEST(Serve, TheLogMayBeJson) {
+  Process server({"serve", "--port", "0", "--log-format", "json"});
+  ASSERT_TRUE(server.wait_for_err("\"event\":\"listening\""));
+  EXPECT_THAT(server.err(), StartsWith("{\"time\":\""));
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
+}
+
+TEST(Usage, HelpIsNoFailure) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"serve", "--help"},
+                                                    {"import", "--help"},
+                                                    {"export", "--help"},
+                                                    {"verify", "--help"},
+                                                    {"tail", "--help"},
+                                                    {"--version"}}) {
+    const Finished done = run_program(arguments);
+    EXPECT_EQ(done.exit_code, 0);
+    EXPECT_NE(done.out, "");
+    EXPECT_EQ(done.err, "");
+  }
+}
+
+TEST(Usage, DefaultsStandInTheHelp) {
+  const std::string help = run_program({"serve", "--help"}).out;
+  for (const char* shown : {"--port N=3001 (Env:ACTIONFLOWS_PORT)", "--host HOST=127.0.0.1",
+                            "--body-limit SIZE=5MiB", "--session-ttl DURATION=1d"})
+    EXPECT_THAT(help, HasSubstr(shown));
+}
+
+TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"dance"},
+      {"--port", "1"},
+      {"import"},
+      {"import", "a", "b"},
+      {"import", "a", "--storage", "memory:", "--server", "http://127.0.0.1:1"},
+      {"import", "a", "--storage", "floppy:"},
+      {"import", "a", "--server", "https://127.0.0.1"},
+      {"import", "a", "--user", "two words", "--storage", "memory:"},
+      {"export", "--colour"},
+      {"verify", "no/session"},
+      {"tail", "no session"},
+      {"tail", "s1", "--after", "-1"},
+      {"tail", "s1", "--after", "x"},
+      {"tail", "--after", "1"},
+      {"tail", "--storage", "memory:"},
+      {"serve", "--port", "65536"},
+      {"serve", "--port", "http"},
+      {"serve", "--threads", "-1"},
+      {"serve", "--body-limit", "5 elephants"},
+      {"serve", "--body-limit", "0"},
+      {"serve", "--session-ttl", "1"},
+      {"serve", "--log-format", "xml"},
+      {"serve", "--cors-origins", "*"},
+      {"serve", "--cors-origins", "https://a.example/"},
+      {"serve", "surplus"},
+  };
+  for (const auto& arguments : wrong) {
+    const Finished done = run_program(arguments);
+    EXPECT_EQ(done.exit_code, 2) << testing::PrintToString(arguments) << "\n" << done.err;
+    EXPECT_THAT(done.err, StartsWith("actionflows: "));
+    EXPECT_EQ(done.out, "");
+  }
+}
+
+TEST(Usage, VariablesAreLikeFlagsAndFlagsHaveMoreSay) {
+  const auto serve_with = [](std::vector<std::string> arguments,
+                             std::vector<std::pair<std::string, std::string>> variables) {
+    arguments.insert(arguments.begin(), "serve");
+    return run_program(arguments, {.input = {}, .variables = std::move(variables)});
+  };
+  EXPECT_EQ(serve_with({}, {{"ACTIONFLOWS_PORT", "x"}}).exit_code, 2);
+  EXPECT_EQ(serve_with({}, {{"PORT", "x"}}).exit_code, 2);
+  EXPECT_EQ(serve_with({}, {{"PORT", "65536"}}).exit_code, 2);
+  EXPECT_EQ(serve_with({}, {{"ACTIONFLOWS_IDLE_TIMEOUT", "soon"}}).exit_code, 2);
+
+  ServerProcess server;
+  const std::string in_use = "port " + port_of(server) + ": another program uses that port";
+  EXPECT_THAT(serve_with({}, {{"PORT", port_of(server)}}).err, HasSubstr(in_use));
+  EXPECT_THAT(serve_with({}, {{"PORT", "x"}, {"ACTIONFLOWS_PORT", port_of(server)}}).err,
+              HasSubstr(in_use));
+  EXPECT_THAT(serve_with({"--port", port_of(server)}, {{"ACTIONFLOWS_PORT", "x"}}).err,
+              HasSubstr(in_use));
+  // What is set for one command does not stand in the way of another.
+  EXPECT_EQ(
+      run_program({"verify", "--server", server.url()},
+                  {.input = {},
+                   .variables = {{"ACTIONFLOWS_PORT", "x"}, {"ACTIONFLOWS_STORAGE", "floppy:"}}})
+          .exit_code,
+      0);
+}
+
+}  // namespace
+}  // namespace actionflows::test
