@@ -97,16 +97,19 @@ Issues issues_of(const dom::element& problem) {
 }  // namespace
 
 StorageError error_of(const HttpAnswer& answer) {
+  const std::string bare = fmt::format("the server answered {}", answer.status);
   const Document document(answer.body);
   const dom::element& problem = document.root();
-  if (!document.valid() || !problem.is_object())
-    return {ErrorCode::unavailable, fmt::format("the server answered {}", answer.status)};
+  if (!document.valid() || !problem.is_object()) return {ErrorCode::unavailable, bare};
   std::string detail = text_at(problem, "detail");
   if (detail.empty()) detail = text_at(problem, "title");
+  if (detail.empty()) detail = bare;
   if (const std::string id = text_at(problem, "errorId"); !id.empty())
     detail += fmt::format(" (the server's log has it as {})", id);
-  StorageError error(error_code_of(text_at(problem, "type")).value_or(ErrorCode::unavailable),
-                     fmt::format("{}", detail));
+  // A failure of the server's at this one request says nothing of the next.
+  const ErrorCode otherwise = answer.status == 500 ? ErrorCode::corrupt : ErrorCode::unavailable;
+  StorageError error(error_code_of(text_at(problem, "type")).value_or(otherwise),
+                     std::move(detail));
   error.issues = issues_of(problem);
   error.retryable = answer.retry_after.has_value();
   return error;

@@ -1,5 +1,6 @@
 #include "cli/open_storage.hpp"
 
+#include "actionflows/base/error.hpp"
 #include "cli/failure.hpp"
 #include "tests/support/run.hpp"
 

@@ -17,7 +17,7 @@ namespace actionflows::cli {
 struct Advance {
   std::uint64_t items = 0;
   std::uint64_t done = 0;
-  std::optional<std::uint64_t> total;  // nullopt: not known
+  std::optional<std::uint64_t> total = {};  // nullopt: not known
 };
 
 // "import  46 % [#######---------]  1,234 lines  312 lines/s  12 s left", at most `columns` long.

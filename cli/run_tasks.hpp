@@ -10,8 +10,9 @@
 
 namespace actionflows::cli {
 
-// Runs `worker` as `count` coroutines at the same time, on this thread, until all have ended.
-// Throws the first of their errors. `worker` and `context` outlive the coroutines.
+// Runs `worker` as `count` coroutines at the same time, on this thread, until all have ended or the
+// context is stopped; what else waits on the context goes on waiting. Throws the first of their
+// errors.
 void run_workers(boost::asio::io_context& context, std::size_t count,
                  const std::function<Task<void>()>& worker);
 

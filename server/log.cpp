@@ -1,11 +1,10 @@
 #include "server/log.hpp"
 
-#include "actionflows/base/time.hpp"
+#include "actionflows/base/clock.hpp"
 
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace actionflows {
@@ -85,8 +84,7 @@ void Log::write(spdlog::level::level_enum level, std::string_view event, LogFiel
     append_name(line, name, format_);
     append_text(line, value, format_);
   };
-  const auto now = std::chrono::system_clock::now();
-  add("time", format_rfc3339(std::chrono::time_point_cast<std::chrono::milliseconds>(now)));
+  add("time", format_rfc3339(system_clock().now()));
   add("level", name_of(level));
   add("event", event);
   for (const LogField& field : fields) {

@@ -36,17 +36,17 @@ struct Patch {
   std::unordered_map<std::string_view, std::size_t> by_key;
 };
 
-std::string_view key_text(const char* start) {
-  const char* end = start;
-  while (*end != '"') end += *end == '\\' ? 2 : 1;
-  return {start - 1, static_cast<std::size_t>(end - start) + 2};
+// The key as it stands, with its quotes.
+std::string_view key_text(Members& members) {
+  const std::string_view key = members.raw_key();
+  return {key.data() - 1, key.size() + 2};
 }
 
 std::unique_ptr<Patch> read_patch(Reader& reader, Members& members) {
   auto patch = std::make_unique<Patch>();
   while (members.next()) {
     PatchMember member;
-    member.key_text = key_text(members.key_start());
+    member.key_text = key_text(members);
     member.key = members.key();
     if (members.value().first() == '{') {
       Members inner(reader, members.value());
@@ -68,7 +68,7 @@ class Merger {
   void merge(Members& members, Patch& patch) {
     const char* separator = "{";
     while (members.next()) {
-      const std::string_view name = key_text(members.key_start());
+      const std::string_view name = key_text(members);
       const auto found = patch.by_key.find(members.key());
       if (found == patch.by_key.end()) {
         open_member(separator, name);

@@ -33,7 +33,7 @@ class Raw {
   // `text` as it stands. For code that has just checked it or built it from checked parts: anything
   // else breaks the promise of this class.
   static Raw from_checked(std::string_view text) { return Raw(text); }
-  void assign_checked(std::string_view text) { text_ = text; }
+  void assign_checked(std::string_view text) { text_ = std::string(text); }
 
   // Valid while this object lives and is not assigned to.
   [[nodiscard]] std::string_view view() const noexcept { return text_; }

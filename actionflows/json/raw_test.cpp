@@ -357,7 +357,8 @@ Verdict dom_verdict(const std::string& text) {
   if (error == simdjson::SUCCESS) return Verdict::valid;
   // By its words: versions of simdjson differ in the error they have for big integers.
   const std::string_view words = simdjson::error_message(error);
-  const bool number = error == simdjson::NUMBER_ERROR || words.starts_with("Big integer");
+  const bool number =
+      error == simdjson::NUMBER_ERROR || words.find("Big integer") != std::string_view::npos;
   return number ? Verdict::beyond_dom : Verdict::malformed;
 }
 

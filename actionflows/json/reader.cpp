@@ -258,16 +258,10 @@ void Reader::add_wrong_type(char first, std::string_view expected) {
   add(IssueCode::invalid_type, message += received, std::string(type), std::string(received));
 }
 
-std::string_view Reader::key(simdjson::ondemand::field& field) {
-  const char* start = field.key().raw();
-  const char* text_end = buffer_.get() + size_;
-  const char* end = static_cast<const char*>(  // simdjson has seen it
-      std::memchr(start, '"', static_cast<std::size_t>(text_end - start)));
-  const std::string_view content(start, static_cast<std::size_t>(end - start));
-  if (!has_escapes_ || content.find('\\') == std::string_view::npos) return content;
-  std::string_view unescaped;
-  if (field.unescaped_key().get(unescaped) != simdjson::SUCCESS) bad_string({start - 1, 1});
-  return unescaped;
+std::string_view Reader::unescaped(simdjson::ondemand::field& field, std::string_view content) {
+  if (content.find('\\') == std::string_view::npos) return content;
+  if (field.unescaped_key().get(content) != simdjson::SUCCESS) bad_string({content.data() - 1, 1});
+  return content;
 }
 
 std::string_view Reader::unescaped(Value& value, std::string_view content) {

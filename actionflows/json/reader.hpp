@@ -71,20 +71,28 @@ class Reader : public Report {
     }
     return content;
   }
-  // Anything but a string, an object or an array: its text, checked.
+  // Anything but a string, an object or an array: its text, checked; or, for those who check it
+  // themselves, as it stands.
   std::string_view scalar(const Value& value) {
-    const std::string_view text = trimmed(value.token);
+    const std::string_view text = text_of(value);
     check_scalar(text);
     return text;
   }
+  static std::string_view text_of(const Value& value) noexcept { return trimmed(value.token); }
   // A value of the wrong type: checks it, then reports it. `expected` as in "a string".
   void wrong_type(Value& value, std::string_view expected);
 
   // The member at the current place stands in its object twice.
   void add_duplicate();
 
-  // A member's key, unescaped, valid until this text's reading ends. Once for a member.
-  std::string_view key(simdjson::ondemand::field& field);
+  // The key of a member, unescaped, valid until this text's reading ends; `raw` is the key as it
+  // stands. Once for a member.
+  std::string_view key(simdjson::ondemand::field& field, std::string_view raw) {
+    if (has_escapes_) [[unlikely]] {
+      return unescaped(field, raw);
+    }
+    return raw;
+  }
 
   void enter() {
     if (++depth_ > max_depth_) [[unlikely]] {
@@ -125,6 +133,7 @@ class Reader : public Report {
   void check_keys(Members& members, std::size_t first);
   void add_wrong_type(char first, std::string_view expected);
   std::string_view unescaped(Value& value, std::string_view content);
+  std::string_view unescaped(simdjson::ondemand::field& field, std::string_view content);
   static std::string_view trimmed(std::string_view token) noexcept {
     while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' ||
                               token.back() == '\t')) {
@@ -183,10 +192,17 @@ class Members {
     return true;
   }
 
-  // The key as it stands, behind its quote; at least 64 readable bytes.
-  [[nodiscard]] const char* key_start() noexcept { return field_.value_unsafe().key().raw(); }
+  // Where the key stands, behind its quote; at least 64 bytes can be read.
+  [[nodiscard]] const char* key_start() noexcept { return field().key().raw(); }
+  // The key as it stands, without its quotes. Only whitespace and a colon are between it and the
+  // value.
+  [[nodiscard]] std::string_view raw_key() noexcept {
+    const char* end = value_.token.data() - 1;
+    while (*end != '"') --end;
+    return {key_start(), static_cast<std::size_t>(end - key_start())};
+  }
   // The key unescaped; to be called once for a member.
-  std::string_view key() { return reader_.key(field()); }
+  std::string_view key() { return reader_.key(field(), raw_key()); }
   Value& value() noexcept { return value_; }
 
   // Issues found from now on concern this member.

@@ -13,6 +13,8 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 std::string counted(std::size_t n, std::string_view thing) {
   return std::to_string(n) + ' ' + std::string(thing) + (n == 1 ? "" : "s");
 }
@@ -142,22 +144,23 @@ Integer Integer::max(std::int64_t n) const {
 
 bool Integer::read_number(json::Reader& reader, json::Value& value, std::int64_t& out) const {
   const char first = value.first();
-  if (first != '-' && (first < '0' || first > '9')) {
+  if (first != '-' && !is_digit(first)) {
     reader.wrong_type(value, "an integer");
     return false;
   }
-  const std::string_view text = reader.scalar(value);
+  const std::string_view text = json::Reader::text_of(value);
   const bool negative = first == '-';
-  constexpr std::size_t safe_length = 18;  // below 10^18, so also below 2^63
-  std::int64_t number = 0;
-  const bool huge = text.size() > safe_length;
-  for (const char c : text.substr(negative ? 1 : 0)) {
-    if (c < '0' || c > '9') {
-      not_whole(reader, text);
-      return false;
-    }
-    if (!huge) number = number * 10 + (c - '0');
+  const std::string_view digits = text.substr(negative ? 1 : 0);
+  const bool plain = std::all_of(digits.begin(), digits.end(), is_digit) && !digits.empty() &&
+                     (digits.front() != '0' || digits.size() == 1);
+  if (!plain) {
+    not_whole(reader, reader.scalar(value));
+    return false;
   }
+  constexpr std::size_t safe_length = 18;  // below 10^18, so also below 2^63
+  const bool huge = digits.size() > safe_length;
+  std::int64_t number = 0;
+  for (const char c : digits.substr(0, safe_length)) number = number * 10 + (c - '0');
   if (negative) number = -number;
   if (huge || number < min_ || number > max_) {
     out_of_bounds(reader, huge ? negative : number < min_, text);

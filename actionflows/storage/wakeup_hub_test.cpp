@@ -20,7 +20,7 @@ class Hub : public testing::Test {
   std::unique_ptr<Subscription> follow(const char* session = nullptr) {
     std::optional<SessionId> id;
     if (session != nullptr) id = SessionId::parse(session);
-    return hub->subscribe(run_context().get_executor(), std::move(id));
+    return hub->subscribe(std::move(id));
   }
   void publish(const char* session, std::uint64_t sequence, const char* type = "test:made") {
     hub->publish({*SessionId::parse(session), *UserId::parse("ann"), sequence, type});

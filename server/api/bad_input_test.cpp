@@ -211,6 +211,14 @@ TEST_F(BadInput, BodiesWithoutLength) {
   }
 }
 
+TEST_F(BadInput, ConditionsThatNothingWouldCompare) {
+  const test::Headers version{{"If-Match", "\"1\""}};
+  for (const char* path :
+       {"/v1/sessions", "/v1/sessions/s/touch", "/v1/sessions/s/token", "/v1/sessions/s/chains",
+        "/v1/chains/s.c1/steps", "/v1/sessions/s/events", "/v1/import"})
+    expect_issue(client_.post(path, "{}", version), "invalid_string", "If-Match");
+}
+
 TEST_F(BadInput, WrongMethodsAreToldTheRightOnes) {
   const Reply reply = client_.send("PUT", "/v1/sessions/s", "{}");
   EXPECT_EQ(reply.status, 405);

@@ -153,7 +153,7 @@ Task<std::string> ChainsApi::with_steps(Chain chain) {
 }
 
 Task<Response> ChainsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   const ChainId id = call.chain_id();
   auto update = call.patch<Chain>();
   const Chain chain =
@@ -162,20 +162,20 @@ Task<Response> ChainsApi::update(Request& request) {
 }
 
 Task<Response> ChainsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   co_await services_.storage.delete_chain(call.chain_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> ChainsApi::cancel(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.cancel(call.chain_id(), call.context());
   co_return call.written(chain);
 }
 
 Task<Response> ChainsApi::archive(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.archive(call.chain_id(), call.context());
   co_return call.written(chain);

@@ -42,7 +42,8 @@ TEST_F(ChainsApi, CreatesWithoutSteps) {
 
 TEST_F(ChainsApi, CreatesWithSteps) {
   const Reply reply = create(
-      R"({"title":"t","source":"composed","steps":[{"action":"a"},{"action":"b","waitsFor":[1]}]})");
+      R"({"title":"t","source":"composed",
+          "steps":[{"action":"a"},{"action":"b","waitsFor":[1]}]})");
   ASSERT_EQ(reply.status, 201) << reply.body;
   EXPECT_EQ(reply.at("/stepCount"), "2");
   EXPECT_EQ(client_.get("/v1/steps/s.c1.s2").at("/waitsFor"), "[1]");

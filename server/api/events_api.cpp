@@ -149,6 +149,10 @@ Task<Response> EventsApi::prune(Request& request) {
   const auto before = query.number("before");
   query.require("before", before.has_value());
   query.check();
+  EventFilter newest;
+  newest.limit = 1;
+  const EventList log = co_await services_.storage.read_events(session, newest, call.context());
+  if (log.last_sequence == 0) throw_not_found("session", session.str());
   PruneView view;
   view.removed = co_await services_.events.prune(session, *before, call.context());
   co_return call.with_durability(Response::json(json_of(view)));

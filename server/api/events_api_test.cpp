@@ -115,6 +115,7 @@ TEST_F(EventsApi, UnknownSessionsHaveNoLog) {
   EXPECT_EQ(client_.get("/v1/sessions/nobody/events").status, 404);
   EXPECT_EQ(client_.post("/v1/sessions/nobody/events", R"({"type":"note:added"})").status, 404);
   EXPECT_EQ(client_.get("/v1/sessions/nobody/stream").status, 404);
+  EXPECT_EQ(client_.del("/v1/sessions/nobody/events?before=1").status, 404);
 }
 
 }  // namespace

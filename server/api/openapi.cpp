@@ -48,7 +48,8 @@ constexpr std::string_view event_page_members =
     R"("required":["items","nextAfter","firstSequence","lastSequence"]})";
 
 constexpr std::string_view issue_schema =
-    R"({"type":"object","properties":{"path":{"type":"array","items":{"type":["string","integer"]}},)"
+    R"({"type":"object","properties":{"path":{"type":"array",)"
+    R"("items":{"type":["string","integer"]}},)"
     R"("code":{"type":"string","enum":["invalid_type","too_small","too_big","invalid_string",)"
     R"("invalid_enum_value","unrecognized_keys","duplicate_key","custom"]},)"
     R"("message":{"type":"string"},"expected":{"type":"string"},"received":{"type":"string"}},)"
@@ -60,7 +61,8 @@ constexpr std::string_view problem_schema =
     R"("status":{"type":"integer"},"detail":{"type":"string"},"issues":{"type":"array","items":)"
     R"({"$ref":"#/components/schemas/Issue"}},"currentVersion":{"type":"integer","description":)"
     R"("Of the record, where If-Match did not have it."},"errorId":{"type":"string",)"
-    R"("description":"Where to find it in the server's log."}},"required":["type","title","status"]})";
+    R"("description":"Where to find it in the server's log."}},)"
+    R"("required":["type","title","status"]})";
 
 constexpr std::string_view line_schema =
     R"({"type":"object","description":"One session with its chains and steps, as an export or a )"
@@ -223,9 +225,9 @@ std::string openapi_of(const std::vector<Endpoint>& endpoints) {
   }
   Components paths;
   for (const auto& [path, operations] : by_path) paths[path] = '{' + members_of(operations) + '}';
-  return R"({"openapi":"3.1.0","info":{"title":"ActionFlows storage","version":")" ACTIONFLOWS_VERSION
-         R"("},"security":[{},{"apiKey":[]},{"sessionToken":[]}],"paths":{)" +
-         members_of(paths) +
+  return R"({"openapi":"3.1.0","info":{"title":"ActionFlows storage","version":)" +
+         json_string(ACTIONFLOWS_VERSION) +
+         R"(},"security":[{},{"apiKey":[]},{"sessionToken":[]}],"paths":{)" + members_of(paths) +
          R"(},"components":{"securitySchemes":{)"
          R"("apiKey":{"type":"http","scheme":"bearer","description":"An API key: full access."},)"
          R"("sessionToken":{"type":"http","scheme":"bearer","description":)"

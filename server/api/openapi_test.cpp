@@ -86,24 +86,50 @@ TEST_F(OpenApi, DescribesExactlyTheRoutesThereAre) {
   EXPECT_EQ(there.size(), router.routes().size());
 }
 
+// A path with ids that could exist in its places.
+std::string filled_in(std::string path) {
+  for (const auto& [name, id] : {std::pair{"{sessionId}", "q"}, std::pair{"{chainId}", "q.c1"},
+                                 std::pair{"{stepId}", "q.c1.s1"}})
+    if (const auto at = path.find(name); at != std::string::npos)
+      path.replace(at, std::string(name).size(), id);
+  return path;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(c & ~0x20);
+  return text;
+}
+
 // The table of resources, held against the running server: a route that is described is answered by
 // its handler and not by "no such path" or "no such method".
 TEST_F(OpenApi, WhatIsDescribedIsServed) {
   test::Client client = served_.client();
   for (const std::string& operation : described()) {
-    std::string method = operation.substr(0, operation.find(' '));
-    for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
-    std::string path = operation.substr(operation.find(' ') + 1);
-    for (const auto& [name, id] : {std::pair{"{sessionId}", "q"}, std::pair{"{chainId}", "q.c1"},
-                                   std::pair{"{stepId}", "q.c1.s1"}})
-      if (const auto at = path.find(name); at != std::string::npos)
-        path.replace(at, std::string(name).size(), id);
+    const std::string method = upper(operation.substr(0, operation.find(' ')));
+    const std::string path = filled_in(operation.substr(operation.find(' ') + 1));
     if (path == "/v1/stream") continue;  // never ends
     const test::Reply reply = client.send(method, path, method == "GET" ? "" : "{}");
     EXPECT_NE(reply.status, 405) << operation;
     EXPECT_NE(reply.status / 100, 5) << operation;
     if (reply.status == 404) {
       EXPECT_NE(reply.at("/detail"), "there is no such path") << operation;
+    }
+  }
+}
+
+TEST_F(OpenApi, SaysWhichRequestsTakeAVersion) {
+  test::Client client = served_.client();
+  for (const auto path : simdjson::dom::object(document_["paths"])) {
+    for (const auto operation : simdjson::dom::object(path.value)) {
+      const std::string method = upper(std::string(operation.key));
+      if (method == "GET") continue;
+      bool declared = false;
+      for (const element parameter : simdjson::dom::array(operation.value["parameters"]))
+        declared = declared || std::string_view(parameter["name"]) == "If-Match";
+      const test::Reply reply =
+          client.send(method, filled_in(std::string(path.key)), "{}", {{"If-Match", "\"1\""}});
+      EXPECT_EQ(reply.body.find("means nothing to this request") == std::string::npos, declared)
+          << method << ' ' << path.key << ' ' << reply.body;
     }
   }
 }

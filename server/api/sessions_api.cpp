@@ -140,7 +140,7 @@ Task<Response> SessionsApi::get(Request& request) {
 }
 
 Task<Response> SessionsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   const SessionId id = call.session_id();
   auto update = call.patch<Session>();
   const Session session =
@@ -149,7 +149,7 @@ Task<Response> SessionsApi::update(Request& request) {
 }
 
 Task<Response> SessionsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   co_await services_.storage.delete_session(call.session_id(), call.context());
   co_return call.done();
 }
@@ -178,7 +178,7 @@ Task<Response> SessionsApi::revoke_token(Request& request) {
 }
 
 Task<Response> SessionsApi::logout(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   static_cast<void>(call.optional_body<Nothing>());
   co_await services_.sessions.logout(call.session_id(), call.context());
   co_return call.done();

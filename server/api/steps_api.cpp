@@ -119,7 +119,7 @@ Task<Response> StepsApi::get(Request& request) {
 }
 
 Task<Response> StepsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   const StepId id = call.step_id();
   auto update = call.patch<Step>();
   const Step step = co_await services_.storage.update_step(id, std::move(update), call.context());
@@ -127,13 +127,13 @@ Task<Response> StepsApi::update(Request& request) {
 }
 
 Task<Response> StepsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   co_await services_.storage.delete_step(call.step_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> StepsApi::act(Request& request, StepAction action) {
-  const Call call(request);
+  const Call call(request, Version::taken);
   const StepId id = call.step_id();
   auto report = call.optional_body<StepReport>();
   const Step step = co_await services_.steps.act(id, action, std::move(report), call.context());

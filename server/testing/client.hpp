@@ -2,13 +2,13 @@
 // in it.
 #pragma once
 
+#include "tests/support/json.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <simdjson.h>
 
 #include <cstdint>
 #include <memory>
@@ -22,28 +22,6 @@
 namespace actionflows::test {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
-
-// The value at a JSON pointer as text: a string's content, else its JSON. Throws std::runtime_error
-// with the whole text when `json` is none or there is nothing at that place.
-inline std::string json_at(const std::string& json, std::string_view pointer) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element document;
-  if (const auto error = parser.parse(json).get(document))
-    throw std::runtime_error("not JSON (" + std::string(simdjson::error_message(error)) +
-                             "): " + json);
-  simdjson::dom::element value;
-  if (document.at_pointer(pointer).get(value))
-    throw std::runtime_error("nothing at " + std::string(pointer) + " in " + json);
-  std::string_view text;
-  if (!value.get(text)) return std::string(text);
-  return simdjson::minify(value);
-}
-
-inline bool json_has(const std::string& json, std::string_view pointer) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element value;
-  return !parser.parse(json).at_pointer(pointer).get(value);
-}
 
 struct Reply {
   int status = 0;
@@ -64,7 +42,10 @@ struct Reply {
 // One connection. Throws std::runtime_error when it breaks or is silent for ten seconds.
 class Connection {
  public:
-  explicit Connection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `unread`: how many bytes may wait on this side; 0: as many as the system likes.
+  explicit Connection(std::uint16_t port, int unread = 0)
+      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (unread > 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &unread, sizeof unread);
     const timeval patience{.tv_sec = 10, .tv_usec = 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     sockaddr_in address{};
@@ -207,8 +188,9 @@ struct Message {
 // Reads a stream, message by message. Destroying it kills the connection.
 class EventSource {
  public:
-  EventSource(std::uint16_t port, std::string_view target, const Headers& headers = {})
-      : connection_(port) {
+  EventSource(std::uint16_t port, std::string_view target, const Headers& headers = {},
+              int unread = 0)
+      : connection_(port, unread) {
     connection_.send(request_text("GET", target, headers, ""));
     head = connection_.read_head();
   }

@@ -7,12 +7,17 @@
 namespace actionflows::test {
 namespace {
 
-constexpr const char* kind_names[] = {
-    "create_session", "update_session", "change_state",  "delete_session", "touch_session",
-    "create_chain",   "update_chain",   "delete_chain",  "archive_chain",  "cancel_chain",
-    "create_step",    "update_step",    "delete_step",   "act",            "append_event",
-    "issue_token",    "revoke_token",   "authenticate",  "prune_events",   "erase_session",
-    "sweep"};
+constexpr const char* kind_names[] = {"create_session", "update_session",
+                                      "change_state",   "delete_session",
+                                      "touch_session",  "create_chain",
+                                      "update_chain",   "delete_chain",
+                                      "archive_chain",  "cancel_chain",
+                                      "create_step",    "update_step",
+                                      "delete_step",    "act",
+                                      "append_event",   "issue_token",
+                                      "revoke_token",   "authenticate",
+                                      "prune_events",   "erase_session",
+                                      "sweep"};
 
 const std::map<StepAction, std::string> action_events = {{StepAction::start, "step:started"},
                                                          {StepAction::complete, "step:completed"},
@@ -236,7 +241,8 @@ std::optional<Answer> Model::repeated(const Call& call) const {
   const std::vector<LogEntry>& log = found->second.log;
   const auto ours = [&](const LogEntry& e) { return e.operation_id == call.operation_id; };
   const std::size_t memory = std::min<std::size_t>(log.size(), operation_memory);
-  const auto within = std::find_if(log.end() - static_cast<std::ptrdiff_t>(memory), log.end(), ours);
+  const auto within =
+      std::find_if(log.end() - static_cast<std::ptrdiff_t>(memory), log.end(), ours);
   if (within == log.end()) return std::nullopt;
   const auto first = std::find_if(log.begin(), log.end(), ours);
   const bool same = std::find(names.begin(), names.end(), first->type) != names.end() &&
@@ -245,8 +251,7 @@ std::optional<Answer> Model::repeated(const Call& call) const {
   Answer answer = present(call, *first);
   answer.repeated = true;
   if (call.kind == Kind::append_event)
-    answer.number =
-        found->second.first_sequence + static_cast<std::uint64_t>(first - log.begin());
+    answer.number = found->second.first_sequence + static_cast<std::uint64_t>(first - log.begin());
   return answer;
 }
 

@@ -86,9 +86,9 @@ Draw draw(rc::Random& random) {
   if (byte(1) >= 85 && byte(1) < 100) drawn.kind = of(Kind::create_session);
   const bool rare = drawn.kind == of(Kind::erase_session) || drawn.kind == flood_kind ||
                     drawn.kind == of(Kind::delete_session) || drawn.kind == of(Kind::cancel_chain);
-  if (rare && byte(1) < 220) drawn.kind = of(Kind::act);
+  if (rare && byte(1) < 230) drawn.kind = of(Kind::act);
+  drawn.session = byte(3) < 190 ? 0 : byte(3) % 3;
   drawn.manner = byte(2) < 150 ? Manner::plain : static_cast<Manner>(byte(2) % 6);
-  drawn.session = byte(3) % 3;
   drawn.chain = byte(4) % 4;
   drawn.step = byte(5) % 4;
   drawn.amount = byte(6);
@@ -200,11 +200,11 @@ void Library::dispatch(const Call& call, const Context& context, Answer& answer)
       answer.session = run(storage.update_session(call.session, session_update, context));
       return;
     case Kind::change_state:
-      answer.session = run(
-          *call.state == SessionState::active   ? sessions.resume(call.session, context)
-          : *call.state == SessionState::paused ? sessions.pause(call.session, context)
-                                                : sessions.complete(call.session, call.title,
-                                                                    context));
+      answer.session =
+          run(*call.state == SessionState::active ? sessions.resume(call.session, context)
+              : *call.state == SessionState::paused
+                  ? sessions.pause(call.session, context)
+                  : sessions.complete(call.session, call.title, context));
       return;
     case Kind::delete_session: return run(sessions.logout(call.session, context));
     case Kind::touch_session: return run(sessions.touch(call.session, context));
@@ -241,7 +241,8 @@ void Library::dispatch_more(const Call& call, const Context& context, Answer& an
       return;
     case Kind::delete_step: return run(storage.delete_step(call.step_id(), context));
     case Kind::act:
-      answer.step = run(StepService(storage).act(call.step_id(), call.action, call.report, context));
+      answer.step =
+          run(StepService(storage).act(call.step_id(), call.action, call.report, context));
       return;
     case Kind::append_event:
       answer.number =
@@ -274,6 +275,8 @@ class Comparison {
 
  private:
   Call make_call(const Draw& draw);
+  void aim(const Draw& draw, Call& call) const;
+  StepAction draw_action(const Call& call, std::uint8_t bits) const;
   void fill(const Draw& draw, Call& call) const;
   std::uint64_t version_of(const Call& call) const;
   void perform(const Call& call, Manner manner);
@@ -316,13 +319,53 @@ Call Comparison::make_call(const Draw& draw) {
   call.user = user(draw.amount % 3 == 0 ? "bob" : "ann");
   call.chain = 1u + draw.chain;
   call.step = 1u + draw.step;
-  // Mostly the newest chain: the others are often done.
-  const auto entry = model_.entries().find(call.session);
-  if (draw.chain != 3 && entry != model_.entries().end() && !entry->second.chains.empty())
-    call.chain = entry->second.chains.rbegin()->first - draw.chain % 2;
-  if (call.chain == 0) call.chain = 1;
+  if (draw.amount % 8 != 7) aim(draw, call);
   fill(draw, call);
   return call;
+}
+
+// Mostly at what is there: what is not is soon refused. Where there is nothing, it is made.
+void Comparison::aim(const Draw& draw, Call& call) const {
+  const bool upkeep = call.kind == Kind::sweep || call.kind == Kind::prune_events ||
+                      call.kind == Kind::erase_session;
+  const auto entry = model_.entries().find(call.session);
+  const bool live = entry != model_.entries().end() && entry->second.session &&
+                    entry->second.session->expires_at > clock_.now();
+  if (upkeep) return;
+  if (!live) {
+    call.kind = Kind::create_session;
+    return;
+  }
+  if (call.kind == Kind::create_session && draw.amount % 8 != 1) call.kind = Kind::create_chain;
+  std::vector<std::uint32_t> open;
+  for (const auto& [number, in] : entry->second.chains)
+    if (!in.chain.archived_at && !in.steps.empty()) open.push_back(number);
+  if (open.empty()) {
+    if (call.kind == Kind::act) call.kind = Kind::create_chain;
+    return;
+  }
+  call.chain = open[draw.chain % open.size()];
+  const auto& steps = entry->second.chains.at(call.chain).steps;
+  auto step = steps.begin();
+  std::advance(step, draw.step % steps.size());
+  call.step = step->first;
+}
+
+// Mostly one that the step can do, and seldom what ends it badly.
+StepAction Comparison::draw_action(const Call& call, std::uint8_t bits) const {
+  const auto any = static_cast<StepAction>(bits % 5);
+  const auto entry = model_.entries().find(call.session);
+  if (bits % 8 == 0 || entry == model_.entries().end()) return any;
+  const auto chain = entry->second.chains.find(call.chain);
+  if (chain == entry->second.chains.end()) return any;
+  const auto step = chain->second.steps.find(call.step);
+  if (step == chain->second.steps.end()) return any;
+  switch (step->second.status) {
+    case StepStatus::pending: return bits % 4 == 1 ? StepAction::skip : StepAction::start;
+    case StepStatus::in_progress: return bits % 3 == 1 ? StepAction::fail : StepAction::complete;
+    case StepStatus::failed: return bits % 4 == 1 ? StepAction::skip : StepAction::retry;
+    default: return any;
+  }
 }
 
 void Comparison::fill(const Draw& draw, Call& call) const {
@@ -340,24 +383,20 @@ void Comparison::fill(const Draw& draw, Call& call) const {
   }
   if (call.kind == Kind::create_chain) {
     call.chain_data.title = *call.title;
-    for (std::uint32_t n = 1; n <= amount % 6u; ++n)
+    for (std::uint32_t n = 1; n <= (amount / 8) % 6u; ++n)
       call.chain_data.steps.push_back(step_data("act", draw_waits(amount, n)));
-    if (amount >= 245 && !call.chain_data.steps.empty())
-      call.chain_data.steps[0].waits_for = {1};
+    if (amount >= 245 && !call.chain_data.steps.empty()) call.chain_data.steps[0].waits_for = {1};
   }
   if (call.kind == Kind::create_step) {
     call.step_data = step_data("act", draw_waits(amount, 1u + draw.step));
     if (amount >= 245) call.step_data.waits_for = {9};
   }
   if (call.kind == Kind::act) {
-    // The way forward is drawn more often.
-    constexpr std::array actions = {StepAction::start,    StepAction::start, StepAction::start,
-                                    StepAction::complete, StepAction::complete,
-                                    StepAction::complete, StepAction::fail,  StepAction::fail,
-                                    StepAction::skip,     StepAction::retry};
-    call.action = actions[amount % actions.size()];
-    if (amount % 16 == 1) call.report.result = json::Raw::parse("[1, 2]");
-    if (amount % 16 == 2) call.report.error = "broke";
+    call.action = draw_action(call, amount / 8);
+    const bool ends = call.action == StepAction::complete || call.action == StepAction::fail;
+    if (amount % 8 == 1 && (ends || amount >= 240)) call.report.result = json::Raw::parse("[1, 2]");
+    if (amount % 8 == 2 && (call.action == StepAction::fail || amount >= 240))
+      call.report.error = "broke";
   }
   call.event_type = amount % 2 == 0 ? "note:made" : "note:read";
   call.first_kept = amount % 40u;
@@ -384,8 +423,7 @@ std::uint64_t Comparison::version_of(const Call& call) const {
     case Kind::update_session:
     case Kind::change_state:
     case Kind::delete_session:
-    case Kind::create_chain:
-      return entry->second.session ? entry->second.session->version : 0;
+    case Kind::create_chain: return entry->second.session ? entry->second.session->version : 0;
     default: return 0;
   }
 }
@@ -449,7 +487,8 @@ void Comparison::compare(const SessionId& id) {
   const auto found = model_.entries().find(id);
   const Model::Entry entry = found != model_.entries().end() ? found->second : Model::Entry();
   const bool live = entry.session && entry.session->expires_at > clock_.now();
-  same(id.str(), text_of(live ? entry.session : std::nullopt), text_of(run(storage.get_session(id))));
+  same(id.str(), text_of(live ? entry.session : std::nullopt),
+       text_of(run(storage.get_session(id))));
   for (std::uint32_t n = 1; n <= limits.max_chains; ++n) {
     const ChainId chain_id(id, n);
     const auto chain = entry.chains.find(n);
@@ -460,8 +499,8 @@ void Comparison::compare(const SessionId& id) {
     for (std::uint32_t m = 1; m <= limits.max_steps; ++m) {
       const StepId step_id(chain_id, m);
       const bool step_there = there && chain->second.steps.contains(m);
-      same(step_id.str(), text_of(step_there ? std::optional(chain->second.steps.at(m))
-                                             : std::nullopt),
+      same(step_id.str(),
+           text_of(step_there ? std::optional(chain->second.steps.at(m)) : std::nullopt),
            text_of(run(storage.get_step(step_id))));
     }
   }
@@ -490,7 +529,8 @@ void Comparison::compare_lists() {
     PageQuery query;
     query.limit = 1;
     do {
-      const Page<Session> page = run(storage.list_sessions({.user = user(name), .state = {}}, query));
+      const Page<Session> page =
+          run(storage.list_sessions({.user = user(name), .state = {}}, query));
       for (const Session& session : page.items)
         if (session.user_id != user(name) || !listed.insert(session.session_id.str()).second)
           fail("lists " + session.session_id.str() + " twice, or of another user");
@@ -518,8 +558,8 @@ void Comparison::verify(const SessionId& id, const Model::Entry& entry) {
                 actionflows::to_string(error.code()));
   }
   const Verification found = run(log.verify(id));
-  const auto expected = entry.first_sequence > 1 ? Verification::Outcome::pruned
-                                                 : Verification::Outcome::equal;
+  const auto expected =
+      entry.first_sequence > 1 ? Verification::Outcome::pruned : Verification::Outcome::equal;
   if (found.outcome == expected) return;
   std::string text = "verifying says " + std::string(actionflows::to_string(found.outcome));
   for (const std::string& difference : found.differences) text += "\n" + difference;

@@ -1,4 +1,4 @@
-#include "tests/cli/cutting_proxy.hpp"
+#include "tests/program/cutting_proxy.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>

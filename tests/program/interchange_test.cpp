@@ -1,6 +1,6 @@
 // Import, export and verify, end to end.
 #include "actionflows/base/encoding.hpp"
-#include "tests/cli/process.hpp"
+#include "tests/program/process.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "tests/cli/process.hpp"
+#include "tests/program/process.hpp"
 
 #include <gtest/gtest.h>
 

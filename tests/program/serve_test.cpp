@@ -1,6 +1,6 @@
 // Serve, end to end: what it says, how it stops, what it refuses; and wrong usage of all commands.
 #include "actionflows/base/encoding.hpp"
-#include "tests/cli/process.hpp"
+#include "tests/program/process.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>

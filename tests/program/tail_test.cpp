@@ -1,8 +1,8 @@
 // Tail, end to end: across kills, cuts and the end of what it follows.
 #include "cli/http_client.hpp"
 #include "cli/run_tasks.hpp"
-#include "tests/cli/cutting_proxy.hpp"
-#include "tests/cli/process.hpp"
+#include "tests/program/cutting_proxy.hpp"
+#include "tests/program/process.hpp"
 #include "tests/support/seed.hpp"
 
 #include <gmock/gmock.h>
