@@ -135,8 +135,18 @@ std::optional<Size> Size::parse(std::string_view text) {
   return Size{*parsed};
 }
 
+std::optional<Count> Count::parse(std::string_view text) {
+  constexpr std::array plain = {Unit{.name = "", .factor = 1}};
+  const auto parsed = parse_with_unit(text, plain);
+  if (!parsed) return std::nullopt;
+  return Count{*parsed};
+}
+
 std::istream& operator>>(std::istream& in, Duration& duration) { return read_word(in, duration); }
 std::istream& operator>>(std::istream& in, Size& size) { return read_word(in, size); }
+std::istream& operator>>(std::istream& in, Count& count) { return read_word(in, count); }
+
+std::ostream& operator<<(std::ostream& out, const Count& count) { return out << count.value; }
 
 std::ostream& operator<<(std::ostream& out, const Duration& duration) {
   const auto count = static_cast<std::uint64_t>(duration.value.count());

@@ -43,10 +43,20 @@ struct Size {
   friend bool operator==(const Size&, const Size&) = default;
 };
 
+// A whole number as a setting: digits only. CLI11 alone would take -1 for a very large one.
+struct Count {
+  std::uint64_t value = 0;
+
+  static std::optional<Count> parse(std::string_view text);
+  friend bool operator==(const Count&, const Count&) = default;
+};
+
 // What CLI11 reads and shows them by. Reading anything else fails the stream.
 std::istream& operator>>(std::istream& in, Duration& duration);
 std::ostream& operator<<(std::ostream& out, const Duration& duration);
 std::istream& operator>>(std::istream& in, Size& size);
 std::ostream& operator<<(std::ostream& out, const Size& size);
+std::istream& operator>>(std::istream& in, Count& count);
+std::ostream& operator<<(std::ostream& out, const Count& count);
 
 }  // namespace actionflows::cli

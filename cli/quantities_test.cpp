@@ -70,6 +70,14 @@ TEST(Quantities, SettingsOfSizeTakeBothKindsOfUnits) {
     EXPECT_EQ(Size::parse(wrong), std::nullopt) << wrong;
 }
 
+TEST(Quantities, SettingsOfNumberAreDigitsOnly) {
+  EXPECT_EQ(Count::parse("0"), Count{0});
+  EXPECT_EQ(Count::parse("1000000"), Count{1'000'000});
+  for (const char* wrong :
+       {"", "-1", "+1", " 1", "1 ", "1.0", "1e6", "0x10", "99999999999999999999"})
+    EXPECT_EQ(Count::parse(wrong), std::nullopt) << wrong;
+}
+
 template <class Quantity>
 std::string written(const Quantity& quantity) {
   std::ostringstream out;

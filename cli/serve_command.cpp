@@ -39,13 +39,13 @@ struct ServeFlags {
   Duration token_lifetime{SessionServiceOptions{}.token_lifetime};
 
   Size body_limit{http::ServerOptions{}.body_limit};
-  std::size_t max_connections = http::ServerOptions{}.max_connections;
-  std::size_t max_streams = http::ServerOptions{}.max_streams;
+  Count max_connections{http::ServerOptions{}.max_connections};
+  Count max_streams{http::ServerOptions{}.max_streams};
   Duration header_timeout{http::ServerOptions{}.header_timeout};
   Duration idle_timeout{http::ServerOptions{}.idle_timeout};
   Duration heartbeat{AppOptions{}.heartbeat};
 
-  std::uint64_t max_sessions = StorageBounds{}.max_sessions;
+  Count max_sessions{StorageBounds{}.max_sessions};
   Size max_bytes{StorageBounds{}.max_bytes};
   Duration session_ttl{StorageOptions{}.session_ttl};
   Duration log_retention{StorageBounds{}.log_retention};
@@ -63,8 +63,8 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
   options.http.threads =
       flags.threads != 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency());
   options.http.body_limit = flags.body_limit.bytes;
-  options.http.max_connections = flags.max_connections;
-  options.http.max_streams = flags.max_streams;
+  options.http.max_connections = flags.max_connections.value;
+  options.http.max_streams = flags.max_streams.value;
   options.http.header_timeout = flags.header_timeout.value;
   options.http.idle_timeout = flags.idle_timeout.value;
   options.http.cors.allowed_origins = flags.cors_origins;
@@ -81,7 +81,7 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
 }
 
 Storage open(const StorageChoice& choice, const ServeFlags& flags) {
-  const StorageBounds bounds{.max_sessions = flags.max_sessions,
+  const StorageBounds bounds{.max_sessions = flags.max_sessions.value,
                              .max_bytes = flags.max_bytes.bytes,
                              .log_retention = flags.log_retention.value,
                              .archive_retention = flags.archive_retention.value};
@@ -186,6 +186,7 @@ void add_access_flags(CLI::App& command, ServeFlags& flags) {
            "listened on; read again on SIGHUP [none: open to this machine]");
   add_flag(command, "cors-origins", flags.cors_origins, "ORIGIN,...",
            "web pages that may use the server, besides its own")
+      ->default_str("")
       ->delimiter(',')
       ->check(CLI::Validator(refuse_odd_origin, "", "origin"));
   add_flag(command, "token-idle-limit", flags.token_idle_limit, "DURATION",

@@ -1,6 +1,7 @@
 #include "cli/commands.hpp"
 #include "cli/failure.hpp"
 #include "cli/flags.hpp"
+#include "cli/quantities.hpp"
 #include "cli/run_tasks.hpp"
 #include "cli/tail.hpp"
 #include "cli/target.hpp"
@@ -19,7 +20,7 @@ namespace {
 struct TailFlags {
   std::string session;
   TargetFlags target;
-  std::optional<std::uint64_t> after;
+  std::optional<Count> after;
   bool json = false;
 };
 
@@ -32,8 +33,8 @@ void print_line(const std::string& line) {
 void print_note(const std::string& note) { fmt::print(stderr, "actionflows: {}\n", note); }
 
 int run_tail(const TailFlags& flags) {
-  TailOptions options{
-      .session = parse_session(flags.session), .after = flags.after, .raw = flags.json};
+  TailOptions options{.session = parse_session(flags.session), .after = {}, .raw = flags.json};
+  if (flags.after) options.after = flags.after->value;
   if (flags.after && !options.session)
     throw UsageError("--after goes with a session: each has numbers of its own");
   ServerUrl server = choose_server(flags.target, target_variables());

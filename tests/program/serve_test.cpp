@@ -55,7 +55,7 @@ TEST(Serve, ASecondSignalStopsAtOnce) {
   socket.connect({boost::asio::ip::address_v4::loopback(),
                   static_cast<std::uint16_t>(std::stoi(port_of(server)))});
   boost::asio::write(socket, boost::asio::buffer(std::string(
-                                 "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                                 "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                                  "application/json\r\nExpect: 100-continue\r\n"
                                  "Content-Length: 10\r\n\r\n")));
   boost::asio::streambuf answer;
@@ -192,6 +192,8 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"serve", "--threads", "-1"},
       {"serve", "--body-limit", "5 elephants"},
       {"serve", "--body-limit", "0"},
+      {"serve", "--max-sessions", "-1"},
+      {"serve", "--max-streams", "99999999999999999999"},
       {"serve", "--session-ttl", "1"},
       {"serve", "--log-format", "xml"},
       {"serve", "--cors-origins", "*"},
