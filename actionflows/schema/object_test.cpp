@@ -120,7 +120,8 @@ TEST(Decode, ReplacesWhatTheOutputHeld) {
 
 TEST(Decode, ReportsEveryIssueAtOnce) {
   const std::string_view text =
-      R"({"sessionId":"a b","state":"lost","title":7,"hostname":null,"metadata":{"a":{"k":1,"k":2}},)"
+      R"({"sessionId":"a b","state":"lost","title":7,"hostname":null,)"
+      R"("metadata":{"a":{"k":1,"k":2}},)"
       R"("createdAt":"now","updatedAt":"2026-02-11T20:31:53Z","chainCount":-1,"version":0,)"
       R"("color":"red","si\u007ae":[1,{"x":2}],"version":1})";
   const std::string bad_id =
@@ -593,7 +594,8 @@ TEST(JsonSchema, DescribesTheFields) {
   EXPECT_EQ(
       sessions().json_schema(Form::create),
       R"({"title":"SessionCreate","description":"A user's session.","type":"object","properties":{)"
-      R"("sessionId":{"type":"string","description":"Minted where absent"},"userId":{"type":"string"},)"
+      R"("sessionId":{"type":"string","description":"Minted where absent"},)"
+      R"("userId":{"type":"string"},)"
       R"("title":{"type":"string","maxLength":500},"cwd":{"type":"string","maxLength":4096},)"
       R"("hostname":{"type":"string","maxLength":255},)"
       R"("platform":{"type":"string","minLength":1,"maxLength":64},"metadata":{"type":"object"}},)"
@@ -609,7 +611,8 @@ TEST(JsonSchema, DescribesTheFields) {
       schema_of<ChainData>().json_schema(Form::full),
       R"({"title":"ChainData","description":"A chain to be made.","type":"object","properties":{)"
       R"("title":{"type":"string","maxLength":500},)"
-      R"("steps":{"type":"array","items":{"$ref":"#/components/schemas/StepData"},"maxItems":5000},)"
+      R"("steps":{"type":"array","items":{"$ref":"#/components/schemas/StepData"},)"
+      R"("maxItems":5000},)"
       R"("offset":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},)"
       R"("urgent":{"type":"boolean"},"data":{}},"required":["title","offset","urgent","data"],)"
       R"("additionalProperties":false})");
