@@ -4,11 +4,12 @@ include(GoogleTest)
 # Generous: sanitizers make a test up to 20 times slower.
 set(ACTIONFLOWS_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts as hanging")
 
-# What tests share: the helpers in tests/support (headers), and what every test is linked with.
-add_library(tests_support INTERFACE)
-target_link_libraries(tests_support INTERFACE
+# What tests share: the helpers in tests/support, and what every test is linked with.
+file(GLOB support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
+add_library(tests_support STATIC ${support_sources})
+target_link_libraries(tests_support PUBLIC
   actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson)
-target_compile_definitions(tests_support INTERFACE
+target_compile_definitions(tests_support PUBLIC
   PROJECT_DIR="${PROJECT_SOURCE_DIR}" PROGRAM="$<TARGET_FILE:actionflows_program>")
 
 # add_tests(<name> <library> <sources>...): the program <name>_tests; nothing without a test.

@@ -326,7 +326,8 @@ class StorageDriver {
   //   conflict    a version, a precondition or the emptiness of the log is not as expected; also
   //   when
   //               the session's own record is absent and the commit does not create it
-  //   exhausted   a limit of the backend would be passed; ending a session is always let through
+  //   exhausted   a limit of the backend would be passed; a full log or store does not keep a
+  //               session from being ended
   //   invalid     the commit contradicts itself (no events, no activity for a new session, an
   //   erased
   //               key put, ...)

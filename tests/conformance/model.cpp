@@ -124,8 +124,8 @@ bool Model::conflicts(const Kept& kept, const Commit& commit) const {
 }
 
 bool Model::exhausts(const Kept& kept, const Commit& commit) const {
-  if (commit.end_session) return false;
-  if (kept.log.size() + commit.events.size() > limits_.max_events) return true;
+  const bool full = kept.log.size() + commit.events.size() > limits_.max_events;
+  if (full && !commit.end_session) return true;
   return std::any_of(commit.puts.begin(), commit.puts.end(), [&](const Put& put) {
     return put.key.chain > limits_.max_chains ||
            (put.key.chain > 0 && put.key.step > limits_.max_steps);
