@@ -244,7 +244,9 @@ std::optional<Answer> Model::repeated(const Call& call) const {
   const auto within =
       std::find_if(log.end() - static_cast<std::ptrdiff_t>(memory), log.end(), ours);
   if (within == log.end()) return std::nullopt;
-  const auto first = std::find_if(log.begin(), log.end(), ours);
+  // It may begin before what is remembered. An older use of the same id does not count any more.
+  auto first = within;
+  while (first != log.begin() && ours(*(first - 1))) --first;
   const bool same = std::find(names.begin(), names.end(), first->type) != names.end() &&
                     (about_of(call).empty() || about_of(call) == first->about);
   if (!same) throw Refused{ErrorCode::conflict};
