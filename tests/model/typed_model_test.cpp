@@ -87,7 +87,7 @@ Draw draw(rc::Random& random) {
   const bool rare = drawn.kind == of(Kind::erase_session) || drawn.kind == flood_kind ||
                     drawn.kind == of(Kind::delete_session) || drawn.kind == of(Kind::cancel_chain);
   if (rare && byte(1) < 230) drawn.kind = of(Kind::act);
-  drawn.session = byte(3) < 190 ? 0 : byte(3) % 3;
+  drawn.session = byte(3) < 190 ? std::uint8_t{0} : static_cast<std::uint8_t>(byte(3) % 3);
   drawn.manner = byte(2) < 150 ? Manner::plain : static_cast<Manner>(byte(2) % 6);
   drawn.chain = byte(4) % 4;
   drawn.step = byte(5) % 4;
