@@ -97,7 +97,7 @@ void Reader::start(std::string_view text, const Limits& limits, Issues& issues) 
                    .received = std::to_string(text.size()) + " bytes"}};
   }
   if (text.size() > capacity_ || capacity_ == 0) grow(text.size());
-  std::memcpy(buffer_.get(), text.data(), text.size());
+  std::copy(text.begin(), text.end(), buffer_.get());  // an empty text may have no data at all
   std::memset(buffer_.get() + text.size(), 0, simdjson::SIMDJSON_PADDING);
   size_ = text.size();
   has_escapes_ = std::memchr(buffer_.get(), '\\', size_) != nullptr;

@@ -56,15 +56,16 @@ TEST_F(Sessions, AreAbsentAsNothingAndNotAsAnError) {
 
 TEST_F(Sessions, OfABackendThatIsAwayAreNeverAbsent) {
   const Session made = make_session();
+  const ChainId chain(made.session_id, 1);  // must outlive the calls
+  const StepId step(chain, 1);
   for (const ErrorCode code : {ErrorCode::unavailable, ErrorCode::timeout, ErrorCode::corrupt}) {
     const auto broken = [&](auto call) {
       break_next(Call::read, code);
       return error_of(call()).code();
     };
     EXPECT_EQ(broken([&] { return storage().get_session(made.session_id); }), code);
-    EXPECT_EQ(broken([&] { return storage().get_chain(ChainId(made.session_id, 1)); }), code);
-    EXPECT_EQ(broken([&] { return storage().get_step(StepId(ChainId(made.session_id, 1), 1)); }),
-              code);
+    EXPECT_EQ(broken([&] { return storage().get_chain(chain); }), code);
+    EXPECT_EQ(broken([&] { return storage().get_step(step); }), code);
     EXPECT_EQ(broken([&] { return storage().update_session(made.session_id, {}); }), code);
     EXPECT_EQ(broken([&] { return storage().delete_session(made.session_id); }), code);
     EXPECT_EQ(broken([&] { return storage().list_chains(made.session_id); }), code);
