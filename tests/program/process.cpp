@@ -78,7 +78,7 @@ std::string read_file(const std::string& path) {
 }
 
 std::string fixture(const std::string& name) {
-  return std::string(PROJECT_DIR) + "/tests/fixtures/" + name;
+  return std::string(PROJECT_DIR "/tests/fixtures/").append(name);
 }
 
 Process::Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {
