@@ -130,24 +130,34 @@ void log_listening(const App& app, const ServeFlags& flags, Storage& storage, co
 // Async-signal-safe: who asks a second time does not want to wait.
 void exit_at_once(int) { ::_exit(exit_failed); }
 
-// Returns when the process is asked to end.
-void wait_for_end(App& app, const Log& log) {
-  boost::asio::io_context context(1);
-  boost::asio::signal_set signals(context, SIGTERM, SIGINT, SIGHUP);
-  const std::function<void()> wait = [&] {
-    signals.async_wait([&](const boost::system::error_code&, int signal) {
+// Takes the process's signals from its making on, so that none is lost between the moment the
+// server says that it listens and the moment it is waited for.
+class EndSignals {
+ public:
+  EndSignals() : signals_(context_, SIGTERM, SIGINT, SIGHUP) {}
+
+  // Returns when the process is asked to end.
+  void wait(App& app, const Log& log) {
+    wait_for_next(app);
+    context_.run();
+    signals_.clear();
+    std::signal(SIGTERM, exit_at_once);
+    std::signal(SIGINT, exit_at_once);
+    log.info("stopping");
+  }
+
+ private:
+  void wait_for_next(App& app) {
+    signals_.async_wait([this, &app](const boost::system::error_code&, int signal) {
       if (signal != SIGHUP) return;
       app.reload();
-      wait();
+      wait_for_next(app);
     });
-  };
-  wait();
-  context.run();
-  signals.clear();
-  std::signal(SIGTERM, exit_at_once);
-  std::signal(SIGINT, exit_at_once);
-  log.info("stopping");
-}
+  }
+
+  boost::asio::io_context context_{1};
+  boost::asio::signal_set signals_;
+};
 
 int run_serve(const ServeFlags& flags) {
   const StorageChoice choice = choose_storage(flags.storage);
@@ -158,9 +168,10 @@ int run_serve(const ServeFlags& flags) {
   if (!flags.import.empty()) import_before_serving(flags.import, storage, log);
   // A log that nobody reads any more must not end the server.
   std::signal(SIGPIPE, SIG_IGN);
+  EndSignals signals;
   app.start();
   log_listening(app, flags, storage, log);
-  wait_for_end(app, log);
+  signals.wait(app, log);
   app.stop(stop_grace);
   log.info("stopped");
   return exit_done;
