@@ -85,13 +85,13 @@ std::optional<ChainSource> parse_chain_source(std::string_view text) {
 
 template <>
 const schema::Schema<ChainData>& schema::schema_of<ChainData>() {
-  static const auto& schema = *new auto(object<ChainData>(
-      "ChainData", "What the creator of a chain says of it.", title(), source(), ref(), summary(),
-      metadata(),
-      field("steps", &ChainData::steps,
-            array(object_of<StepData>(Form::create)).max(max_steps_at_creation))
-          .creation(optional_on_create)
-          .describe("Numbered in their order, from 1.")));
+  static const auto& schema = *new auto(
+      object<ChainData>("ChainData", "What the creator of a chain says of it.", title(), source(),
+                        ref(), summary(), metadata(),
+                        field("steps", &ChainData::steps,
+                              array(object_of<StepData>(Form::create)).max(max_steps_at_creation))
+                            .creation(optional_on_create)
+                            .describe("Numbered in their order, from 1.")));
   return schema;
 }
 

@@ -45,9 +45,9 @@ bool EventType::reserved() const {
 
 template <>
 const schema::Schema<SessionEnd>& schema::schema_of<SessionEnd>() {
-  static const auto& schema = *new auto(object<SessionEnd>(
-      "SessionEnd", "What is kept of a session that has ended.",
-      field("chainCount", &SessionEnd::chain_count, integer())));
+  static const auto& schema =
+      *new auto(object<SessionEnd>("SessionEnd", "What is kept of a session that has ended.",
+                                   field("chainCount", &SessionEnd::chain_count, integer())));
   return schema;
 }
 

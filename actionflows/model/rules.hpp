@@ -14,8 +14,7 @@
 
 namespace actionflows {
 
-// ---- transitions
-// ----------------------------------------------------------------------------------
+// ---- transitions --------------------------------------------------------------------------------
 
 // active <-> paused; both -> completed, which is the end.
 [[nodiscard]] bool may_follow(SessionState from, SessionState to);
@@ -42,8 +41,7 @@ std::string_view to_string(StepAction action);
          status == StepStatus::skipped;
 }
 
-// ---- a chain's summary of its steps
-// ------------------------------------------------------------------
+// ---- a chain's summary of its steps -------------------------------------------------------------
 
 // Brings counts, current step and status of `chain` to what its steps say. `steps` are the chain's
 // present steps in ascending order; step_count and deleted_steps are taken as they are. A cancelled

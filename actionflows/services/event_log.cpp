@@ -73,8 +73,7 @@ const typename Map::mapped_type* find_in(const Map& map, const Key& key) {
 
 }  // namespace
 
-// ---- following
-// --------------------------------------------------------------------------------------
+// ---- following ----------------------------------------------------------------------------------
 
 EventFollower::EventFollower(Storage& storage, SessionId session, std::uint64_t after,
                              std::unique_ptr<Subscription> subscription)
@@ -130,8 +129,7 @@ Task<EventFollower::Batch> EventFollower::read(std::size_t limit) {
   co_return batch;
 }
 
-// ---- the log
-// ------------------------------------------------------------------------------------------
+// ---- the log ------------------------------------------------------------------------------------
 
 std::string_view to_string(Verification::Outcome outcome) {
   switch (outcome) {
@@ -185,8 +183,7 @@ Task<Replay> EventLog::replay(const SessionId& session, std::uint64_t until) {
   }
 }
 
-// ---- verifying
-// ----------------------------------------------------------------------------------------
+// ---- verifying ----------------------------------------------------------------------------------
 
 Task<Verification> EventLog::verify(const SessionId& session) {
   // State and log are read one after the other; only what stood still in between can be compared.

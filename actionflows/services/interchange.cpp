@@ -186,8 +186,7 @@ const Schema<ExportLine>& schema_of<ExportLine>() {
 
 namespace {
 
-// ---- a recorded run
-// -----------------------------------------------------------------------------------
+// ---- a recorded run -----------------------------------------------------------------------------
 
 // Turns a run into the image of a completed session: the records as they ended, and a log that
 // tells how they came to be.
@@ -399,8 +398,7 @@ std::string line_of_image(const SessionImage& image) {
   return text;
 }
 
-// ---- reading a session as a whole
-// -------------------------------------------------------------------
+// ---- reading a session as a whole ---------------------------------------------------------------
 
 namespace {
 

@@ -80,8 +80,7 @@ struct ListKeys {
   friend bool operator==(const ListKeys&, const ListKeys&) = default;
 };
 
-// ---- where an answer comes from and what a write is worth
-// -----------------------------------------
+// ---- where an answer comes from and what a write is worth ---------------------------------------
 
 enum class Source { memory, sqlite, redis, fallback };
 
@@ -107,8 +106,7 @@ struct Durability {
 // "memory", "fsynced", "redis-replicated(2)".
 std::string to_string(const Durability& durability);
 
-// ---- Commit: the only write
-// -----------------------------------------------------------------------
+// ---- Commit: the only write ---------------------------------------------------------------------
 
 struct Put {
   RecordKey key;
@@ -160,6 +158,9 @@ struct Commit {
 
   // Only into an empty log: the number of the first event (a restored log may begin late). Else 0.
   std::uint64_t first_sequence = 0;
+
+  // When given, what the log's newest number must be; 0: there is no log.
+  std::optional<std::uint64_t> expected_last_sequence;
 };
 
 // How far back a repeated operation id is recognised, in events.
@@ -173,8 +174,7 @@ struct CommitResult {
   Durability durability;
 };
 
-// ---- reads
-// ----------------------------------------------------------------------------------------
+// ---- reads --------------------------------------------------------------------------------------
 
 struct ReadResult {
   // In the order of the keys asked for; absent is nullopt. A chain or step that is not live is
@@ -241,8 +241,7 @@ struct EventPage {
   Provenance provenance;
 };
 
-// ---- wake-ups
-// -------------------------------------------------------------------------------------
+// ---- wake-ups -----------------------------------------------------------------------------------
 
 // Something happened. The log is the truth; a wake-up only says that it is worth a look, may be
 // repeated and may be merged with its neighbours.
@@ -268,8 +267,7 @@ class Subscription {
   virtual Task<Batch> next(std::chrono::milliseconds timeout) = 0;
 };
 
-// ---- upkeep
-// ---------------------------------------------------------------------------------------
+// ---- upkeep -------------------------------------------------------------------------------------
 
 struct SweepQuery {
   Timestamp now;
@@ -304,8 +302,7 @@ struct DriverLimits {
   std::chrono::milliseconds archive_retention = std::chrono::days{30};  // after being archived
 };
 
-// ---- the interface
-// --------------------------------------------------------------------------------
+// ---- the interface ------------------------------------------------------------------------------
 
 // Thread-safety: shared objects: safe. Arguments taken by reference must outlive the await; results
 // are the caller's own and share no state but immutable bytes.
@@ -323,14 +320,13 @@ class StorageDriver {
   virtual Task<ReadResult> read(const SessionId& session, std::span<const RecordKey> keys) = 0;
 
   // Applies `commit` whole, or throws and has changed nothing:
-  //   conflict    a version, a precondition or the emptiness of the log is not as expected; also
-  //   when
+  //   invalid     the commit contradicts itself: no events, no activity for a new session, an
+  //               erased key put, a session created and ended, ... Looked for before all else.
+  //   conflict    a version, a precondition or the end of the log is not as expected; also when
   //               the session's own record is absent and the commit does not create it
   //   exhausted   a limit of the backend would be passed; a full log or store does not keep a
   //               session from being ended
-  //   invalid     the commit contradicts itself (no events, no activity for a new session, an
-  //   erased
-  //               key put, ...)
+  // Where it is both a conflict and exhausted, either may be told.
   // `timeout` and `unavailable` leave it open whether it was applied: repeat it with may_repeat.
   virtual Task<CommitResult> commit(const Commit& commit) = 0;
 

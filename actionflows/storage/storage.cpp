@@ -72,8 +72,7 @@ Storage::Storage(std::unique_ptr<StorageDriver> driver, StorageOptions options, 
 
 Storage::~Storage() = default;
 
-// ---- changing: the one path
-// -----------------------------------------------------------------------
+// ---- changing: the one path ---------------------------------------------------------------------
 
 Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string operation,
                                          const Context& context, Change change) {
@@ -195,8 +194,7 @@ Task<std::optional<CommitResult>> Storage::find_operation(const SessionId& sessi
   co_return result;
 }
 
-// ---- sessions
-// ---------------------------------------------------------------------------------------
+// ---- sessions -----------------------------------------------------------------------------------
 
 Task<Session> Storage::create_session(UserId user, SessionData data, std::optional<SessionId> id,
                                       const Context& context) {

@@ -334,9 +334,8 @@ Task<void> list(Storage& storage, std::size_t sessions) {
 }
 
 void growth_of_list(benchmark::State& state) {
-  measure_growth(state, [](Store& store, std::size_t sessions) {
-    run(list(*store.storage, sessions));
-  });
+  measure_growth(state,
+                 [](Store& store, std::size_t sessions) { run(list(*store.storage, sessions)); });
 }
 
 // Any session at any time: what is measured is memory further and further away. Told, not limited.

@@ -87,8 +87,7 @@ Task<Page<T>> list_numbered(StorageDriver& driver, const Numbered<T>& records,
 
 }  // namespace
 
-// ---- chains
-// -----------------------------------------------------------------------------------------
+// ---- chains -------------------------------------------------------------------------------------
 
 Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
                                   const Context& context) {
@@ -230,8 +229,7 @@ Task<Page<Chain>> Storage::list_archive(std::optional<UserId> user, PageQuery pa
   co_return result;
 }
 
-// ---- steps
-// ------------------------------------------------------------------------------------------
+// ---- steps --------------------------------------------------------------------------------------
 
 Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Context& context) {
   constexpr const char* operation = "create_step";

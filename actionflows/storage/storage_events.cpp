@@ -179,8 +179,7 @@ Commit commit_of(const SessionImage& image, const json::Limits& limits) {
 
 }  // namespace
 
-// ---- events
-// -----------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 
 Task<Event> Storage::append_event(const SessionId& session, EventData data,
                                   const Context& context) {
@@ -258,8 +257,7 @@ Task<std::uint64_t> Storage::prune_events(const SessionId& session, std::uint64_
   co_return co_await driver_->prune_events(session, first_kept);
 }
 
-// ---- the whole
-// ----------------------------------------------------------------------------------------
+// ---- the whole ----------------------------------------------------------------------------------
 
 Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   constexpr const char* operation = "restore";

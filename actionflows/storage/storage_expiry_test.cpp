@@ -200,6 +200,26 @@ TEST_F(Expiry, OfTheRetentionsRemovesLogAndArchive) {
   EXPECT_TRUE(run(storage().list_archive({})).items.empty());
 }
 
+// ---- what belongs to an earlier session of the same id
+
+TEST_F(Expiry, AnEarlierSessionsVersionsAreNotMetAgain) {
+  SessionUpdate title;
+  for (const char* text : {"one", "two"}) {
+    title.set(&Session::title, text);
+    run(storage().update_session(s, title));
+  }
+  const Session before = *get(s);
+  run(storage().delete_session(s));
+  const Session again = make_session();
+  EXPECT_GT(again.version, before.version);
+  EXPECT_EQ(get(s)->version, again.version);
+  for (std::uint64_t version = 1; version <= before.version; ++version) {
+    Context stale;
+    stale.expected_version = version;
+    EXPECT_EQ(error_of(storage().update_session(s, title, stale)).code(), ErrorCode::conflict);
+  }
+}
+
 // ---- chain numbers are never given twice
 
 TEST_F(Expiry, ANewSessionGoesOnFromTheNumbersOfADeletedOne) {

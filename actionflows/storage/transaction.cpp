@@ -53,8 +53,7 @@ Transaction::Transaction(StorageDriver& driver, const SessionId& session, Timest
   commit_.at = at;
 }
 
-// ---- reading
-// --------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 Task<void> Transaction::load(std::vector<RecordKey> keys) {
   std::erase_if(keys, [&](RecordKey key) { return find(key) != nullptr; });
@@ -130,8 +129,7 @@ Task<std::optional<Credentials>> Transaction::credentials() {
   co_return decode_record<Credentials>(*loaded->record, session_id().str(), operation_);
 }
 
-// ---- changing
-// -------------------------------------------------------------------------------------
+// ---- changing -----------------------------------------------------------------------------------
 
 template <class T>
 void Transaction::check(const T& record, const std::string& id) const {
@@ -156,12 +154,17 @@ void Transaction::refuse_archived(RecordKey key, const std::string& id) const {
 }
 
 void Transaction::create(Session& session, bool fresh) {
-  session.version = 1;
+  session.version = fresh ? 1 : last_sequence_ + 1;
   session.created_at = session.updated_at = at();
   check(session, session.session_id.str());
   put(key_of(session), session, 0);
+  commit_.puts.back().version = session.version;
   commit_.listed = ListKeys{session.user_id, std::string(to_string(session.state))};
-  if (fresh) commit_.precondition = Precondition::fresh;
+  if (fresh) {
+    commit_.precondition = Precondition::fresh;
+  } else {
+    commit_.expected_last_sequence = last_sequence_;
+  }
   const Bytes record = commit_.puts.back().bytes;
   append("session:created", at(), std::nullopt, std::nullopt, record.view());
 }
@@ -293,8 +296,7 @@ Commit Transaction::take() {
   return std::move(commit_);
 }
 
-// ---- chains and their steps
-// -------------------------------------------------------------------------
+// ---- chains and their steps ---------------------------------------------------------------------
 
 namespace {
 

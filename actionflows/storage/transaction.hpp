@@ -67,7 +67,10 @@ class Transaction {
 
   // ---- changing. Records are validated; throws invalid. Archived ones: throws illegal_transition.
 
-  // A record that does not exist yet. Its version becomes 1. `fresh`: nor may an archive or a log.
+  // A record that does not exist yet. Its version becomes 1; a session's that follows on an earlier
+  // one of the same id goes on from the log's newest number instead, which no version of that one
+  // can have passed: so what was read from the earlier one is not taken for this one's.
+  // `fresh`: nor may an archive or a log stand there.
   void create(Session& session, bool fresh);
   void create(Chain& chain, std::vector<Step>& steps);
   void create(Step& step);

@@ -77,8 +77,7 @@ const std::shared_ptr<const Principal>& principal_of(const http::Request& reques
   return principal ? *principal : anyone;
 }
 
-// ---- keys
-// ---------------------------------------------------------------------------------------------
+// ---- keys ---------------------------------------------------------------------------------------
 
 ApiKeys ApiKeys::load(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -125,8 +124,7 @@ std::shared_ptr<const Principal> ApiKeys::find_digest(std::string_view digest) c
   return found;
 }
 
-// ---- access
-// -------------------------------------------------------------------------------------------
+// ---- access -------------------------------------------------------------------------------------
 
 Access::Access(Storage& storage, SessionService& sessions,
                std::optional<std::filesystem::path> api_keys_file)

@@ -25,8 +25,7 @@ std::string reference_to(std::string_view component) {
   return R"({"$ref":"#/components/schemas/)" + std::string(component) + "\"}";
 }
 
-// ---- schemas
-// ------------------------------------------------------------------------------------------
+// ---- schemas ------------------------------------------------------------------------------------
 
 using Components = std::map<std::string, std::string, std::less<>>;
 
@@ -136,8 +135,7 @@ Components components() {
   return all;
 }
 
-// ---- paths
-// --------------------------------------------------------------------------------------------
+// ---- paths --------------------------------------------------------------------------------------
 
 std::string content(std::string_view type, std::string_view component) {
   return R"("content":{)" + json_string(type) + R"(:{"schema":)" + reference_to(component) + "}}";

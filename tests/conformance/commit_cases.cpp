@@ -147,6 +147,7 @@ TEST_P(DriverConformance, AppliesWholeOrNotAtAll) {
   expect_refused(good().move_to_archive(3), ErrorCode::conflict);
   expect_refused(good().move_to_archive(2), ErrorCode::conflict);
   expect_refused(good().first_event(100), ErrorCode::conflict);
+  expect_refused(good().after_event(100), ErrorCode::conflict);
   expect_refused(good().only_if(Precondition::fresh), ErrorCode::conflict);
   expect_refused(good().only_if(Precondition::expired), ErrorCode::conflict);
   expect_refused(good().put(chain(11)), ErrorCode::exhausted);
@@ -191,6 +192,21 @@ TEST_P(DriverConformance, FreshMeansThatNothingStandsThere) {
   commit(fresh());
   commit(Change(s).end());
   expect_refused(fresh(), ErrorCode::conflict);  // the log stands there
+}
+
+TEST_P(DriverConformance, ExpectsTheEndOfTheLog) {
+  const UserId ann = new_user();
+  const SessionId s = new_session();
+  expect_refused(Change(s).create(ann).after_event(1), ErrorCode::conflict);
+  commit(Change(s).create(ann).after_event(0));
+  expect_refused(Change(s).after_event(0), ErrorCode::conflict);
+  expect_refused(Change(s).after_event(2), ErrorCode::conflict);
+  commit(Change(s).event_count(3).after_event(1));
+  commit(Change(s).end().after_event(4));
+  expect_refused(Change(s).create(ann).after_event(4), ErrorCode::conflict);
+  commit(Change(s).create(ann).after_event(5));
+  run(driver().prune_events(s, 6));
+  commit(Change(s).after_event(6));
 }
 
 TEST_P(DriverConformance, ExpiredMeansAtOrPastTheDeadline) {

@@ -72,6 +72,11 @@ Task<CommitResult> ignores_preconditions(Driver& driver, Commit commit) {
   co_return co_await driver.commit(commit);
 }
 
+Task<CommitResult> ignores_the_end_of_the_log(Driver& driver, Commit commit) {
+  commit.expected_last_sequence.reset();
+  co_return co_await driver.commit(commit);
+}
+
 // Compares, then writes: what others write in between is lost. Right as long as nobody else writes.
 Task<CommitResult> compares_and_sets_in_two_steps(Driver& driver, Commit commit) {
   bool stale = commit.puts.empty();
@@ -468,6 +473,7 @@ std::vector<Fault> all_faults() {
       FAULT(commit, erases_any_version),
       FAULT(commit, ignores_expectations),
       FAULT(commit, ignores_preconditions),
+      FAULT(commit, ignores_the_end_of_the_log),
       FAULT(commit, compares_and_sets_in_two_steps, unseen_by_model),
       FAULT(commit, applies_half_a_commit),
       FAULT(commit, logs_what_it_refuses),

@@ -109,6 +109,8 @@ bool Model::conflicts(const Kept& kept, const Commit& commit) const {
       (!kept.live() || kept.activity.expires > commit.at))
     return true;
   if (commit.first_sequence != 0 && !kept.log.empty()) return true;
+  if (commit.expected_last_sequence.value_or(kept.last_sequence()) != kept.last_sequence())
+    return true;
   for (const Expect& expect : commit.expects)
     if (version_at(expect.key) != expect.version) return true;
   for (const Put& put : commit.puts)

@@ -70,10 +70,11 @@ enum class Flaw : std::uint8_t {
   only_fresh,
   only_expired,
   numbered,
+  elsewhere_in_the_log,
   chain_beyond_limit,
   step_beyond_limit,
 };
-constexpr std::uint8_t flaw_count = 17;
+constexpr std::uint8_t flaw_count = 18;
 
 // A commit's parts, as bits.
 constexpr std::uint8_t with_session = 1, with_chain = 2, with_step = 4, with_erase = 8,
@@ -302,6 +303,7 @@ void Comparison::add_flaw(const Operation& op, Change& change) const {
     case Flaw::only_fresh: change.only_if(Precondition::fresh); return;
     case Flaw::only_expired: change.only_if(Precondition::expired); return;
     case Flaw::numbered: change.first_event(1u + op.amount); return;
+    case Flaw::elsewhere_in_the_log: change.after_event(op.amount); return;
     case Flaw::chain_beyond_limit: change.put(chain(6)); return;
     case Flaw::step_beyond_limit: change.put(step(1u + op.chain, 6)); return;
   }

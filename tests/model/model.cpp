@@ -387,7 +387,7 @@ Answer Model::create_session(const Call& call) {
   session.user_id = call.user;
   session.title = call.title;
   session.created_at = session.updated_at = now_;
-  session.version = 1;
+  session.version = entry.log.empty() ? 1 : entry.last_sequence() + 1;
   session.chain_count = entry.log.empty() ? 0 : entry.numbers_given;
   for (const auto& [number, in] : entry.chains)
     session.chain_count = std::max(session.chain_count, number);

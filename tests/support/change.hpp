@@ -96,6 +96,10 @@ class Change : public Commit {
     may_repeat = true;
     return *this;
   }
+  Change& after_event(std::uint64_t sequence) {
+    expected_last_sequence = sequence;
+    return *this;
+  }
   Change& only_if(Precondition condition) {
     precondition = condition;
     return *this;

@@ -208,8 +208,7 @@ Task<ReadResult> MemoryStorage::read(const SessionId& id, std::span<const Record
   co_return result;
 }
 
-// ---- commit
-// -----------------------------------------------------------------------------------------
+// ---- commit -------------------------------------------------------------------------------------
 
 Task<CommitResult> MemoryStorage::commit(const Commit& commit) {
   check_shape(commit);
@@ -275,8 +274,10 @@ void MemoryStorage::check(const Commit& commit, const Session* session) const {
     conflict("something stands under this session id");
   if (commit.precondition == Precondition::expired && !(live && session->order_time <= commit.at))
     conflict("the session has not expired");
-  if (commit.first_sequence != 0 && session != nullptr && session->last_sequence() != 0)
-    conflict("the log is not empty");
+  const std::uint64_t last_sequence = session != nullptr ? session->last_sequence() : 0;
+  if (commit.first_sequence != 0 && last_sequence != 0) conflict("the log is not empty");
+  if (commit.expected_last_sequence && *commit.expected_last_sequence != last_sequence)
+    conflict("the log has gone on");
 
   for (const Expect& expect : commit.expects) must_stand(expect.key, expect.version);
   for (const Put& put : commit.puts) {
@@ -463,8 +464,7 @@ void MemoryStorage::announce(const Commit& commit, const Session& session) const
   hub_.publish({session.id(), session.user->id, session.last_sequence(), commit.events[0].type});
 }
 
-// ---- lists and logs
-// -----------------------------------------------------------------------------------
+// ---- lists and logs -----------------------------------------------------------------------------
 
 // Both collect one position more than the page holds: whether there is one tells `next`.
 std::vector<ListPosition> MemoryStorage::positions_of(const ListQuery& query, const UserId& id) {
@@ -601,8 +601,7 @@ Task<bool> MemoryStorage::touch(const SessionId& id, const Activity& activity) {
   co_return true;
 }
 
-// ---- upkeep
-// -------------------------------------------------------------------------------------------
+// ---- upkeep -------------------------------------------------------------------------------------
 
 Task<std::uint64_t> MemoryStorage::prune_events(const SessionId& id, std::uint64_t first_kept) {
   const Lookup lookup(id.str());
