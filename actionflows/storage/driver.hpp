@@ -184,6 +184,10 @@ struct ReadResult {
   Activity activity;                // meaningful when live
   std::uint64_t last_sequence = 0;  // of the log; 0: no log
   std::uint32_t last_archived = 0;  // the highest chain number in the archive; 0: none
+  // The user whom the session was listed by last. Kept, after its end, for as long as an archive or
+  // a log is: so that what is left of one user's session is not taken for another's. nullopt:
+  // nothing stands under this id.
+  std::optional<UserId> owner;
   Provenance provenance;
 };
 
@@ -210,7 +214,7 @@ struct ListedSession {
 };
 
 // `next` is where the following page begins; nullopt: this was the last. A page may hold fewer than
-// `limit` and still have a next.
+// `limit` and still have a next: a driver looks at a bounded number of items per call.
 struct SessionPage {
   std::vector<ListedSession> items;
   std::optional<ListPosition> next;

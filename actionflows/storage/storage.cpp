@@ -225,6 +225,11 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
         made_before = co_await tx.session();  // by this operation: nothing else leads to this id
         co_return;
       }
+      if (tx.owner() && *tx.owner() != session.user_id)
+        throw failure(ErrorCode::conflict,
+                      "a session of another user had the id " + session.session_id.str() +
+                          ", and its archive or log is still kept",
+                      operation, session.session_id.str());
       session.chain_count = co_await numbers_given(tx);
     }
     tx.create(session, session.chain_count == 0 && tx.last_sequence() == 0);
@@ -267,6 +272,11 @@ Task<std::optional<Session>> Storage::get_session(const SessionId& id, const Con
   if (context.report != nullptr) context.report->provenance = read.provenance;
   if (!read.records[0] || read.activity.expires <= clock_.now()) co_return std::nullopt;
   co_return decode_session(id, *read.records[0], read.activity, "get_session");
+}
+
+Task<std::optional<UserId>> Storage::owner_of(const SessionId& id) {
+  ReadResult read = co_await driver_->read(id, {});
+  co_return std::move(read.owner);
 }
 
 Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,

@@ -91,11 +91,15 @@ class Storage {
   // ---- sessions
 
   // Without `id` one is minted; with an operation id in the context it is derived from that, so
-  // that a repeated call finds the session it made. conflict: it exists.
+  // that a repeated call finds the session it made. conflict: it exists, or what is left of another
+  // user's session of this id would come to be this user's.
   Task<Session> create_session(UserId user, SessionData data, std::optional<SessionId> id = {},
                                const Context& context = Context::none());
   Task<std::optional<Session>> get_session(const SessionId& id,
                                            const Context& context = Context::none());
+  // Whose session it is or, where only an archive or a log is left of it, was. nullopt: nothing
+  // stands under this id.
+  Task<std::optional<UserId>> owner_of(const SessionId& id);
   // not_found; conflict; illegal_transition (state). A completed session's failed chains are
   // archived in the same commit.
   Task<Session> update_session(const SessionId& id, SessionUpdate update,

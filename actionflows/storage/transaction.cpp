@@ -65,6 +65,7 @@ Task<void> Transaction::load(std::vector<RecordKey> keys) {
   live_ = read.live;
   last_archived_ = read.last_archived;
   last_sequence_ = read.last_sequence;
+  owner_ = std::move(read.owner);
   if (context_.report != nullptr) context_.report->provenance = read.provenance;
 }
 

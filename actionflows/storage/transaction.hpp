@@ -64,6 +64,8 @@ class Transaction {
   // The highest chain number in the archive, 0: none; the log's newest number, 0: none.
   [[nodiscard]] std::uint32_t last_archived() const { return last_archived_; }
   [[nodiscard]] std::uint64_t last_sequence() const { return last_sequence_; }
+  // Whose session it is or was; nullopt: nothing stands under its id.
+  [[nodiscard]] const std::optional<UserId>& owner() const { return owner_; }
 
   // ---- changing. Records are validated; throws invalid. Archived ones: throws illegal_transition.
 
@@ -133,6 +135,7 @@ class Transaction {
   bool reach_expired_ = false;
   std::uint32_t last_archived_ = 0;
   std::uint64_t last_sequence_ = 0;
+  std::optional<UserId> owner_;
 };
 
 // Moves a chain whose steps have changed: stamps when it began and ended, archives it when it has

@@ -192,8 +192,8 @@ Task<bool> Access::is_theirs(const Principal& principal, const http::Request& re
   const auto named = named_in(request);
   // The token's own session has just been found alive.
   if (!named || named->session == principal.bearer->session) co_return true;
-  const auto session = co_await storage_.get_session(named->session);
-  co_return session && session->user_id == principal.bearer->user;
+  // What is left of a session that has ended is still its user's.
+  co_return co_await storage_.owner_of(named->session) == principal.bearer->user;
 }
 
 }  // namespace actionflows::api

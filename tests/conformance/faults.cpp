@@ -264,6 +264,13 @@ Task<ReadResult> tells_absence_as_an_error(Driver& driver, SessionId session,
   co_return result;
 }
 
+Task<ReadResult> forgets_whose_it_was(Driver& driver, SessionId session,
+                                      std::vector<RecordKey> keys) {
+  ReadResult result = co_await driver.read(session, keys);
+  if (!result.live) result.owner.reset();
+  co_return result;
+}
+
 Task<ReadResult> hides_who_has_expired(Driver& driver, SessionId session,
                                        std::vector<RecordKey> keys) {
   ReadResult result = co_await driver.read(session, keys);
@@ -297,6 +304,12 @@ Task<EventPage> keeps_quiet_about_gaps(Driver& driver, SessionId session, EventQ
 }
 
 // ---- lists
+
+Task<SessionPage> ends_the_list_with_a_page_that_is_not_full(Driver& driver, ListQuery query) {
+  SessionPage page = co_await driver.list_sessions(query);
+  if (page.items.size() < query.limit) page.next.reset();
+  co_return page;
+}
 
 Task<SessionPage> lists_in_the_wrong_order(Driver& driver, ListQuery query) {
   SessionPage page = co_await driver.list_sessions(query);
@@ -497,10 +510,12 @@ std::vector<Fault> all_faults() {
       FAULT(read, answers_in_the_order_of_the_store, unseen_by_model),
       FAULT(read, tells_absence_as_an_error),
       FAULT(read, hides_who_has_expired),
+      FAULT(read, forgets_whose_it_was),
       FAULT(read_events, reads_from_and_not_after, unseen_by_model),
       FAULT(read_events, reads_pages_of_any_size, unseen_by_model),
       FAULT(read_events, reads_pages_of_any_length, unseen_by_model),
       FAULT(read_events, keeps_quiet_about_gaps),
+      FAULT(list_sessions, ends_the_list_with_a_page_that_is_not_full, unseen_by_model),
       FAULT(list_sessions, lists_in_the_wrong_order),
       FAULT(list_sessions, skips_one_between_pages),
       FAULT(list_sessions, repeats_one_between_pages),

@@ -49,6 +49,27 @@ TEST_P(DriverConformance, ListsASessionAsItIsRead) {
   EXPECT_EQ(listed[0].activity, (Activity{test_start, test_start + 2h}));
 }
 
+// A driver may give up a page before it is full, but not the list.
+TEST_P(DriverConformance, ListsTheFewOfAStateThatAreFarApart) {
+  const UserId ann = new_user();
+  std::vector<SessionId> paused;
+  for (int n = 0; n < 1'200; ++n) {
+    const bool wanted = n == 0 || n == 599;  // the latest deadline is listed first
+    const SessionId s = new_session();
+    commit(Change(s)
+               .create(ann, wanted ? "paused" : "active")
+               .active_until(test_start + std::chrono::minutes(1 + n)));
+    if (wanted) paused.insert(paused.begin(), s);
+  }
+  ListQuery query = pages_of(ann, 10);
+  query.state = "paused";
+  EXPECT_EQ(ids_of(all_sessions(driver(), query)), paused);
+  query.user.reset();
+  const std::vector<SessionId> of_all = ids_of(all_sessions(driver(), query));
+  for (const SessionId& s : paused)
+    EXPECT_EQ(std::count(of_all.begin(), of_all.end(), s), 1) << s.str();
+}
+
 TEST_P(DriverConformance, ListsByUser) {
   const UserId ann = new_user();
   const UserId ann_too = UserId::parse(ann.str() + "2").value();

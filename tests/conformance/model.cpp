@@ -220,6 +220,7 @@ SessionView Model::view(const SessionId& session, std::span<const RecordKey> key
   }
   view.live = kept.live();
   if (view.live) view.activity = kept.activity;
+  if (!kept.empty()) view.owner = kept.listed.user;
   view.last_archived = kept.archive.empty() ? 0 : kept.archive.rbegin()->first;
   view.first_sequence = kept.log.empty() ? 0 : kept.log.front().sequence;
   view.last_sequence = kept.last_sequence();

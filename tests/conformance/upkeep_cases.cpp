@@ -89,6 +89,31 @@ TEST_P(DriverConformance, SweepKeepsTheLogOfWhoIsLive) {
   EXPECT_EQ(events(again).last_sequence, 3u);
 }
 
+TEST_P(DriverConformance, TellsWhoseItIsForAsLongAsAnythingStands) {
+  open({.log_retention = 1h, .archive_retention = 2h});
+  const UserId ann = new_user();
+  const UserId bob = new_user();
+  const SessionId s = new_session();
+  const auto owner = [&] { return read(s).owner; };
+  EXPECT_EQ(owner(), std::nullopt);
+  commit(Change(s, early).create(ann).put(chain(1)));
+  EXPECT_EQ(owner(), ann);
+  commit(Change(s, early).move_to_archive(1));
+  commit(Change(s, early).list_as(bob, "active"));
+  EXPECT_EQ(owner(), bob);
+  commit(Change(s, early).end());
+  EXPECT_EQ(owner(), bob);
+  sweep_all(driver(), early + 1h);
+  ASSERT_EQ(read(s).last_sequence, 0u);
+  EXPECT_EQ(owner(), bob);
+  sweep_all(driver(), early + 2h);
+  EXPECT_EQ(owner(), std::nullopt);
+  commit(Change(s, early).create(ann));
+  EXPECT_EQ(owner(), ann);
+  EXPECT_TRUE(run(driver().erase_session(s)));
+  EXPECT_EQ(owner(), std::nullopt);
+}
+
 TEST_P(DriverConformance, SweepRemovesLogAndArchiveEachInItsTime) {
   open({.log_retention = 1h, .archive_retention = 2h});
   const UserId ann = new_user();

@@ -72,9 +72,11 @@ bool operator==(const SessionView& a, const SessionView& b) {
   const auto same_record = [](const auto& x, const auto& y) {
     return x.first == y.first && equal(x.second, y.second);
   };
-  return std::tie(a.live, a.activity, a.last_archived, a.first_sequence, a.last_sequence) ==
-             std::tie(b.live, b.activity, b.last_archived, b.first_sequence, b.last_sequence) &&
-         std::ranges::equal(a.records, b.records, same_record) &&
+  const auto told = [](const SessionView& view) {
+    return std::tie(view.live, view.activity, view.last_archived, view.owner, view.first_sequence,
+                    view.last_sequence);
+  };
+  return told(a) == told(b) && std::ranges::equal(a.records, b.records, same_record) &&
          std::ranges::equal(a.events, b.events, same_event);
 }
 
@@ -114,6 +116,7 @@ SessionView view_of(StorageDriver& driver, const SessionId& session,
   view.live = read.live;
   if (read.live) view.activity = read.activity;
   view.last_archived = read.last_archived;
+  view.owner = std::move(read.owner);
   view.last_sequence = read.last_sequence;
 
   EventQuery query;

@@ -25,6 +25,7 @@ struct SessionView {
   bool live = false;
   Activity activity;  // of a live session
   std::uint32_t last_archived = 0;
+  std::optional<UserId> owner;
   std::uint64_t first_sequence = 0;
   std::uint64_t last_sequence = 0;
   std::vector<StoredEvent> events;

@@ -382,6 +382,9 @@ Answer Model::create_session(const Call& call) {
     entries_[call.session] = entry;
   }
   if (entry.session) throw Refused{ErrorCode::conflict};
+  const bool something_stands = !entry.log.empty() || !entry.chains.empty();
+  if (something_stands && entry.owner != call.user) throw Refused{ErrorCode::conflict};
+  entry.owner = call.user;
   Session session;
   session.session_id = call.session;
   session.user_id = call.user;

@@ -114,6 +114,7 @@ class Model {
     std::uint64_t first_sequence = 1;
     std::vector<LogEntry> log;
     std::uint32_t numbers_given = 0;  // by the sessions that have ended
+    UserId owner;                     // meaningful while anything stands
     Timestamp ended;
 
     [[nodiscard]] std::uint64_t last_sequence() const { return first_sequence + log.size() - 1; }

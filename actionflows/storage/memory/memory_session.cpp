@@ -78,7 +78,7 @@ void Session::end() {
 
 void Session::reserve_log(std::size_t more) {
   const std::size_t needed = log_.size() + more;
-  // The first reservation is exact, because most sessions of a large store are small ones.
+  // The first reservation is exact, for the same reason for which the first entry stands inline.
   if (needed > log_.capacity())
     log_.reserve(log_.empty() ? needed : std::max(needed, log_.size() * 2));
 }
@@ -93,7 +93,10 @@ void Session::drop_events(std::uint64_t count) {
   first_sequence_ += count;
 }
 
-void Session::drop_log() { log_ = {}; }
+void Session::drop_log() {
+  log_.clear();
+  log_.shrink_to_fit();
+}
 
 std::optional<CommitResult> Session::find_operation(std::string_view operation_id) const {
   const std::size_t depth = std::min<std::size_t>(log_.size(), operation_memory);

@@ -4,6 +4,7 @@
 
 #include "actionflows/storage/driver.hpp"
 
+#include <boost/container/small_vector.hpp>
 #include <boost/intrusive/set.hpp>
 
 #include <cstdint>
@@ -59,6 +60,9 @@ struct Chain {
 class LogEntry {
  public:
   LogEntry(std::string_view operation_id, std::string_view event);
+  static std::size_t size_of(std::string_view operation_id, std::string_view event) {
+    return 1 + operation_id.size() + event.size();
+  }
   [[nodiscard]] std::string_view operation_id() const;
   [[nodiscard]] std::string_view event() const;
   [[nodiscard]] std::size_t size() const { return joined_.size(); }
@@ -66,6 +70,9 @@ class LogEntry {
  private:
   Bytes joined_;  // length of the id in one byte, the id, the event
 };
+
+// Most sessions of a large store are small: the first entry needs no block of its own.
+using Log = boost::container::small_vector<LogEntry, 1>;
 
 using Hook = boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>;
 
@@ -97,7 +104,7 @@ class Session {
   // Takes the live records out; the archive stays.
   void end();
 
-  [[nodiscard]] const std::vector<LogEntry>& log() const { return log_; }
+  [[nodiscard]] const Log& log() const { return log_; }
   [[nodiscard]] std::uint64_t first_sequence() const { return log_.empty() ? 0 : first_sequence_; }
   [[nodiscard]] std::uint64_t last_sequence() const {
     return log_.empty() ? 0 : first_sequence_ + log_.size() - 1;
@@ -119,8 +126,11 @@ class Session {
   Timestamp order_time;
   std::uint32_t last_archived = 0;  // the highest archived chain number
 
+  // Whether it is among the live ones, by deadline and by user.
+  [[nodiscard]] bool in_lists() const { return user_hook.is_linked(); }
+
   // Guarded by the user's lock as well: changed only while both locks are held.
-  User* user = nullptr;
+  User* user = nullptr;  // whose it is, or was
   std::string state;
   Hook user_hook;
   Hook shard_hook;
@@ -131,7 +141,7 @@ class Session {
   Record record_;
   std::unique_ptr<Record> credentials_;
   std::vector<std::unique_ptr<Chain>> chains_;  // chain n at n - 1, live or archived
-  std::vector<LogEntry> log_;
+  Log log_;
   std::uint64_t first_sequence_ = 1;
   std::uint64_t bytes_ = 0;
 };
@@ -148,6 +158,7 @@ struct User {
   explicit User(UserId user_id) : id(std::move(user_id)) {}
 
   const UserId id;
+  std::uint64_t owned = 0;  // sessions that are or were this user's
   UserIndex sessions;
   ArchiveIndex archive;
 };

@@ -25,7 +25,9 @@ namespace actionflows {
 namespace memory {
 namespace {
 
-constexpr std::size_t shard_count = 64;
+// Many more than there are threads: two seldom meet, and a shard's lock is often still in the cache
+// of the core that took it last.
+constexpr std::size_t shard_count = 256;
 
 // An id with its hash: hashed once, used for the shard and for the table.
 struct Lookup {
@@ -58,7 +60,8 @@ struct alignas(64) Shard {
   std::mutex mutex;
   // guarded by mutex
   boost::unordered_flat_set<std::unique_ptr<Session>, SessionHash, SessionEqual> sessions;
-  ShardIndex live;       // by deadline
+  ShardIndex live;  // by deadline
+  std::uint64_t live_count = 0;
   ShardIndex ended;      // sessions with a log, by the end of its retention
   ArchiveIndex archive;  // by when they were archived
 
@@ -76,6 +79,14 @@ struct alignas(64) UserShard {
 
 [[noreturn]] void refuse(ErrorCode code, std::string why, const Commit& commit) {
   throw failure(code, std::move(why), "commit", commit.session.str());
+}
+
+// Sessions end and logs are removed: there will be room again.
+[[noreturn]] void refuse_for_now(std::string why, const Commit& commit) {
+  StorageError error =
+      failure(ErrorCode::exhausted, std::move(why), "commit", commit.session.str());
+  error.retryable = true;
+  throw error;
 }
 
 // The checks that need no lock: does the commit make sense in itself?
@@ -116,6 +127,41 @@ void check_shape(const Commit& commit) {
       invalid("a chain can't be erased and archived");
 }
 
+// What a look at a list found: one position more than the page holds tells that there is a next.
+struct Positions {
+  std::vector<ListPosition> found;
+  std::vector<ListPosition> stops;  // where it was given up, one for each index
+};
+
+// A filter that little fits would walk a whole index while its lock is held.
+constexpr std::size_t looks_beyond_the_page = 1'000;
+
+template <class Index>
+void collect(const Index& index, const ListQuery& query, Positions& into) {
+  auto at = query.after ? index.upper_bound(Position(*query.after), LatestFirst()) : index.begin();
+  std::size_t taken = 0;
+  for (std::size_t looks = 0; at != index.end() && taken <= query.limit; ++at, ++looks) {
+    const bool fits = !query.state || at->state == *query.state;
+    const bool last = looks == query.limit + looks_beyond_the_page;
+    if (fits) into.found.push_back({at->order_time, at->id().str()});
+    if (last) into.stops.push_back({at->order_time, at->id().str()});
+    if (last) return;
+    if (fits) ++taken;
+  }
+}
+
+// Whose event it is: of the commit, or of the operation it was restored from.
+std::string_view maker_of(const NewEvent& event, const Commit& commit) {
+  return event.operation_id.empty() ? commit.operation_id : event.operation_id;
+}
+
+// By how much a commit changes what is kept, in sessions and in bytes.
+struct Change {
+  std::uint64_t sessions = 0;
+  std::uint64_t less = 0;
+  std::uint64_t more = 0;
+};
+
 class MemoryStorage final : public StorageDriver {
  public:
   explicit MemoryStorage(MemoryOptions options) : options_(options), hub_(options.max_wakeups) {}
@@ -144,7 +190,8 @@ class MemoryStorage final : public StorageDriver {
   // ---- parts of commit; the shard's lock is held
   void check(const Commit& commit, const Session* session) const;
   void check_limits(const Commit& commit, const Session* session) const;
-  void charge(const Commit& commit, std::uint64_t sessions, std::uint64_t less, std::uint64_t more);
+  static Change change_of(const Commit& commit, const Session* session);
+  void charge(const Commit& commit, const Change& change);
   CommitResult apply(const Commit& commit, Shard& shard, Session& session);
   void apply_records(const Commit& commit, Session& session);
   void archive_chain(const Commit& commit, Shard& shard, Session& session, std::uint32_t number);
@@ -155,13 +202,15 @@ class MemoryStorage final : public StorageDriver {
 
   // ---- parts of the upkeep; the shard's lock is held
   void leave_lists(Shard& shard, Session& session);
+  void take_over(Session& session, const UserId& user);
+  void give_up(Session& session);
   void remove_chain(Shard& shard, Session& session, std::uint32_t number);
   void remove_if_empty(Shard& shard, Session& session);
   void release(Session& session, std::uint64_t less);
   static void forget_if_unused(UserShard& users, User& user);
 
-  std::vector<ListPosition> positions_of(const ListQuery& query, const UserId& user);
-  std::vector<ListPosition> positions_of_all(const ListQuery& query);
+  Positions positions_of(const ListQuery& query, const UserId& user);
+  Positions positions_of_all(const ListQuery& query);
 
   // ---- constant after construction
   const MemoryOptions options_;
@@ -172,7 +221,6 @@ class MemoryStorage final : public StorageDriver {
   mutable WakeupHub hub_;
   alignas(64) std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> sessions_{0};  // live and ended
-  std::atomic<std::uint64_t> live_{0};
 };
 
 MemoryStorage::~MemoryStorage() {
@@ -205,6 +253,7 @@ Task<ReadResult> MemoryStorage::read(const SessionId& id, std::span<const Record
   if (result.live) result.activity = {session->last_active, session->order_time};
   result.last_sequence = session->last_sequence();
   result.last_archived = session->last_archived;
+  result.owner = session->user->id;
   co_return result;
 }
 
@@ -228,19 +277,15 @@ Task<CommitResult> MemoryStorage::commit(const Commit& commit) {
   // Everything that can refuse comes before everything that changes.
   check(commit, session);
   check_limits(commit, session);
+  const Change change = change_of(commit, session);
+  charge(commit, change);
   if (session == nullptr) {
-    charge(commit, 1, 0, session_cost);
     auto created = std::make_unique<Session>(commit.session, lookup.hash);
     session = created.get();
-    session->recharge(0, session_cost);
     shard.sessions.insert(std::move(created));
   }
-  try {
-    co_return apply(commit, shard, *session);
-  } catch (...) {
-    remove_if_empty(shard, *session);  // it was made for this commit, which the bound refused
-    throw;
-  }
+  session->recharge(change.less, change.more);
+  co_return apply(commit, shard, *session);
 }
 
 void MemoryStorage::check(const Commit& commit, const Session* session) const {
@@ -317,58 +362,61 @@ void MemoryStorage::check_limits(const Commit& commit, const Session* session) c
     exhausted("the session's log is full: prune it", limits.max_events);
 }
 
-// Books the change against the store's bounds, or throws and has booked nothing.
-void MemoryStorage::charge(const Commit& commit, std::uint64_t sessions, std::uint64_t less,
-                           std::uint64_t more) {
-  const std::uint64_t bytes =
-      bytes_.fetch_add(more - less, std::memory_order_relaxed) + more - less;
-  const bool grows = more > less && !commit.end_session;
-  if (grows && bytes > options_.max_bytes) {
-    bytes_.fetch_sub(more - less, std::memory_order_relaxed);
-    refuse(ErrorCode::exhausted,
-           "the store is full (limit " + std::to_string(options_.max_bytes) + " bytes)", commit);
+Change MemoryStorage::change_of(const Commit& commit, const Session* session) {
+  Change change;
+  if (session == nullptr) {
+    change.sessions = 1;
+    change.more = session_cost;
   }
-  if (sessions == 0) return;
-  if (sessions_.fetch_add(sessions, std::memory_order_relaxed) >= options_.max_sessions) {
-    sessions_.fetch_sub(sessions, std::memory_order_relaxed);
-    bytes_.fetch_sub(more - less, std::memory_order_relaxed);
-    refuse(ErrorCode::exhausted,
-           "the store has too many sessions (limit " + std::to_string(options_.max_sessions) + ")",
-           commit);
-  }
-}
-
-CommitResult MemoryStorage::apply(const Commit& commit, Shard& shard, Session& session) {
-  std::uint64_t more = 0;
-  std::uint64_t less = 0;
+  const auto find = [&](RecordKey key) {
+    return session != nullptr ? session->find(key) : nullptr;
+  };
   for (const Put& put : commit.puts) {
-    more += put.bytes.size() + record_cost;
-    if (const Record* old = session.find(put.key)) {
-      less += old->bytes.size() + record_cost;
+    change.more += put.bytes.size() + record_cost;
+    if (const Record* old = find(put.key)) {
+      change.less += old->bytes.size() + record_cost;
     } else if (put.key.chain != 0 && put.key.step == 0) {
-      more += chain_cost;
+      change.more += chain_cost;
     }
   }
   for (const Expect& erase : commit.erases) {
-    less += session.find(erase.key)->bytes.size() + record_cost;
-    if (erase.key.chain != 0 && erase.key.step == 0) less += chain_cost;
+    change.less += find(erase.key)->bytes.size() + record_cost;
+    if (erase.key.chain != 0 && erase.key.step == 0) change.less += chain_cost;
   }
-  std::vector<LogEntry> entries;
-  entries.reserve(commit.events.size());
-  for (const NewEvent& event : commit.events) {
-    const std::string& own = event.operation_id;
-    entries.emplace_back(own.empty() ? commit.operation_id : own, event.bytes.view());
-    more += entries.back().size() + event_cost;
-  }
-  charge(commit, 0, less, more);
-  session.recharge(less, more);
+  for (const NewEvent& event : commit.events)
+    change.more += LogEntry::size_of(maker_of(event, commit), event.bytes.view()) + event_cost;
+  return change;
+}
 
-  // From here on nothing is refused.
-  if (!session.live()) live_.fetch_add(1, std::memory_order_relaxed);
+// Books the change against the store's bounds, or throws and has booked nothing.
+void MemoryStorage::charge(const Commit& commit, const Change& change) {
+  const std::uint64_t growth =
+      change.more - change.less;  // wraps where it shrinks, as the sum does
+  const std::uint64_t bytes = bytes_.fetch_add(growth, std::memory_order_relaxed) + growth;
+  const bool grows = change.more > change.less && !commit.end_session;
+  if (grows && bytes > options_.max_bytes) {
+    bytes_.fetch_sub(growth, std::memory_order_relaxed);
+    refuse_for_now("the store is full (limit " + std::to_string(options_.max_bytes) + " bytes)",
+                   commit);
+  }
+  if (change.sessions == 0) return;
+  if (sessions_.fetch_add(1, std::memory_order_relaxed) >= options_.max_sessions) {
+    sessions_.fetch_sub(1, std::memory_order_relaxed);
+    bytes_.fetch_sub(growth, std::memory_order_relaxed);
+    refuse_for_now(
+        "the store has too many sessions (limit " + std::to_string(options_.max_sessions) + ")",
+        commit);
+  }
+}
+
+// From here on nothing is refused.
+CommitResult MemoryStorage::apply(const Commit& commit, Shard& shard, Session& session) {
+  if (!session.live()) ++shard.live_count;
   apply_records(commit, session);
-  session.reserve_log(entries.size());
+  session.reserve_log(commit.events.size());
   const std::uint64_t first = std::max<std::uint64_t>(commit.first_sequence, 1);
-  for (LogEntry& entry : entries) session.append(std::move(entry), first);
+  for (const NewEvent& event : commit.events)
+    session.append(LogEntry(maker_of(event, commit), event.bytes.view()), first);
   move_in_lists(shard, session, commit.activity, commit.listed);
   for (const std::uint32_t number : commit.archive) archive_chain(commit, shard, session, number);
   announce(commit, session);
@@ -411,44 +459,61 @@ void MemoryStorage::move_in_lists(Shard& shard, Session& session,
                                   const std::optional<Activity>& activity,
                                   const std::optional<ListKeys>& listed) {
   const bool later =
-      activity && (session.user == nullptr ||
+      activity && (!session.in_lists() ||
                    (activity->expires > session.order_time &&
                     activity->expires >= session.order_time + options_.limits.touch_interval));
   if (!later && !listed) return;
-  const UserId user = listed ? listed->user : session.user->id;
   leave_lists(shard, session);
   if (later) {
     session.last_active = activity->last_active;
     session.order_time = activity->expires;
   }
+  if (listed) {
+    session.state = listed->state;
+    if (session.user == nullptr || session.user->id != listed->user) {
+      give_up(session);
+      take_over(session, listed->user);
+    }
+  }
   shard.live.insert(session);
-  UserShard& users = user_shard_of(user);
-  const std::lock_guard lock(users.mutex);
-  auto& entry = users.users[user.str()];
-  if (!entry) entry = std::make_unique<User>(user);
-  session.user = entry.get();
-  if (listed) session.state = listed->state;
-  entry->sessions.insert(session);
+  const std::lock_guard lock(user_shard_of(session.user->id).mutex);
+  session.user->sessions.insert(session);
 }
 
-// Takes the session out of every list it is in; a user who has nothing left is forgotten.
+// Takes the session out of every list it is in.
 void MemoryStorage::leave_lists(Shard& shard, Session& session) {
   if (session.shard_hook.is_linked()) {
-    ShardIndex& index = session.user != nullptr ? shard.live : shard.ended;
+    ShardIndex& index = session.in_lists() ? shard.live : shard.ended;
     index.erase(index.iterator_to(session));
   }
+  if (!session.in_lists()) return;
+  const std::lock_guard lock(user_shard_of(session.user->id).mutex);
+  session.user->sessions.erase(session.user->sessions.iterator_to(session));
+}
+
+void MemoryStorage::take_over(Session& session, const UserId& id) {
+  UserShard& users = user_shard_of(id);
+  const std::lock_guard lock(users.mutex);
+  auto& user = users.users[id.str()];
+  if (!user) user = std::make_unique<User>(id);
+  ++user->owned;
+  session.user = user.get();
+}
+
+// A user who has nothing left is forgotten.
+void MemoryStorage::give_up(Session& session) {
   if (session.user == nullptr) return;
   UserShard& users = user_shard_of(session.user->id);
   const std::lock_guard lock(users.mutex);
-  User& user = *std::exchange(session.user, nullptr);
-  user.sessions.erase(user.sessions.iterator_to(session));
-  forget_if_unused(users, user);
+  --session.user->owned;
+  forget_if_unused(users, *session.user);
+  session.user = nullptr;
 }
 
 void MemoryStorage::end(Shard& shard, Session& session, Timestamp at) {
   leave_lists(shard, session);
   session.end();
-  live_.fetch_sub(1, std::memory_order_relaxed);
+  --shard.live_count;
   std::uint64_t kept = session_cost;
   for (const LogEntry& entry : session.log()) kept += entry.size() + event_cost;
   for (std::uint32_t n = 1; n <= session.last_archived; ++n)
@@ -466,43 +531,38 @@ void MemoryStorage::announce(const Commit& commit, const Session& session) const
 
 // ---- lists and logs -----------------------------------------------------------------------------
 
-// Both collect one position more than the page holds: whether there is one tells `next`.
-std::vector<ListPosition> MemoryStorage::positions_of(const ListQuery& query, const UserId& id) {
-  std::vector<ListPosition> positions;
+Positions MemoryStorage::positions_of(const ListQuery& query, const UserId& id) {
+  Positions positions;
   UserShard& users = user_shard_of(id);
   const std::lock_guard lock(users.mutex);
   const auto found = users.users.find(id.str());
-  if (found == users.users.end()) return positions;
-  const UserIndex& index = found->second->sessions;
-  auto at = query.after ? index.upper_bound(Position(*query.after), LatestFirst()) : index.begin();
-  for (; at != index.end() && positions.size() <= query.limit; ++at)
-    if (!query.state || at->state == *query.state)
-      positions.push_back({at->order_time, at->id().str()});
+  if (found != users.users.end()) collect(found->second->sessions, query, positions);
   return positions;
 }
 
-std::vector<ListPosition> MemoryStorage::positions_of_all(const ListQuery& query) {
-  std::vector<ListPosition> positions;
+Positions MemoryStorage::positions_of_all(const ListQuery& query) {
+  Positions positions;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
-    auto at = query.after ? shard.live.upper_bound(Position(*query.after), LatestFirst())
-                          : shard.live.begin();
-    for (std::size_t taken = 0; at != shard.live.end() && taken <= query.limit; ++at) {
-      if (query.state && at->state != *query.state) continue;
-      positions.push_back({at->order_time, at->id().str()});
-      ++taken;
-    }
+    collect(shard.live, query, positions);
   }
-  std::sort(positions.begin(), positions.end(), [](const ListPosition& a, const ListPosition& b) {
+  const auto in_order = [](const ListPosition& a, const ListPosition& b) {
     return a.time != b.time ? a.time > b.time : a.name < b.name;
-  });
-  positions.resize(std::min(positions.size(), query.limit + 1));
+  };
+  std::sort(positions.found.begin(), positions.found.end(), in_order);
+  if (positions.stops.empty()) return positions;
+  // Beyond the first stop some shard may hold what was not looked at.
+  std::sort(positions.stops.begin(), positions.stops.end(), in_order);
+  positions.stops.resize(1);
+  std::erase_if(positions.found,
+                [&](const ListPosition& at) { return in_order(positions.stops[0], at); });
   return positions;
 }
 
 Task<SessionPage> MemoryStorage::list_sessions(const ListQuery& query) {
   SessionPage page;
-  auto positions = query.user ? positions_of(query, *query.user) : positions_of_all(query);
+  auto [positions, stops] = query.user ? positions_of(query, *query.user) : positions_of_all(query);
+  if (!stops.empty()) page.next = stops.front();
   if (positions.size() > query.limit) {
     positions.resize(query.limit);
     page.next = positions.back();
@@ -565,24 +625,30 @@ Task<ArchivePage> MemoryStorage::list_archive(const ListQuery& query) {
 
 Task<EventPage> MemoryStorage::read_events(const SessionId& id, const EventQuery& query) {
   EventPage page;
-  const Lookup lookup(id.str());
-  Shard& shard = shard_of(lookup);
-  const std::lock_guard lock(shard.mutex);
-  const Session* session = shard.find(lookup);
-  if (session == nullptr || session->log().empty()) co_return page;
-  page.first_sequence = session->first_sequence();
-  page.last_sequence = session->last_sequence();
-  std::size_t bytes = 0;
-  const std::uint64_t begin =
-      std::max(query.after, page.first_sequence - 1) - page.first_sequence + 1;
-  for (std::uint64_t i = begin; i < session->log().size(); ++i) {
-    const LogEntry& entry = session->log()[i];
-    bytes += entry.event().size();
-    const bool full = page.events.size() >= query.limit || bytes > query.max_bytes;
-    if (full && !page.events.empty()) break;
-    page.events.push_back(
-        {page.first_sequence + i, Bytes(entry.event()), std::string(entry.operation_id())});
+  std::vector<LogEntry> entries;  // taken under the lock, copied out without it
+  std::uint64_t sequence = 0;     // of the first
+  {
+    const Lookup lookup(id.str());
+    Shard& shard = shard_of(lookup);
+    const std::lock_guard lock(shard.mutex);
+    const Session* session = shard.find(lookup);
+    if (session == nullptr || session->log().empty()) co_return page;
+    page.first_sequence = session->first_sequence();
+    page.last_sequence = session->last_sequence();
+    if (query.after >= page.last_sequence) co_return page;
+    sequence = std::max(query.after + 1, page.first_sequence);
+    std::size_t bytes = 0;
+    for (std::uint64_t n = sequence; n <= page.last_sequence; ++n) {
+      const LogEntry& entry = session->log()[n - page.first_sequence];
+      bytes += entry.event().size();
+      const bool full = entries.size() >= query.limit || bytes > query.max_bytes;
+      if (full && !entries.empty()) break;
+      entries.push_back(entry);
+    }
   }
+  page.events.reserve(entries.size());
+  for (const LogEntry& entry : entries)
+    page.events.push_back({sequence++, Bytes(entry.event()), std::string(entry.operation_id())});
   co_return page;
 }
 
@@ -695,6 +761,7 @@ Task<bool> MemoryStorage::erase_session(const SessionId& id) {
 
 void MemoryStorage::remove_if_empty(Shard& shard, Session& session) {
   if (!session.fresh()) return;
+  give_up(session);
   release(session, session.bytes());
   sessions_.fetch_sub(1, std::memory_order_relaxed);
   shard.sessions.erase(shard.sessions.find(Lookup(session.id().str())));
@@ -706,13 +773,16 @@ void MemoryStorage::release(Session& session, std::uint64_t less) {
 }
 
 void MemoryStorage::forget_if_unused(UserShard& users, User& user) {
-  if (user.sessions.empty() && user.archive.empty()) users.users.erase(user.id.str());
+  if (user.owned == 0 && user.archive.empty()) users.users.erase(user.id.str());
 }
 
 Task<Health> MemoryStorage::health() {
   Health health;
   health.driver = "memory";
-  health.sessions = live_.load(std::memory_order_relaxed);
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    health.sessions += shard.live_count;
+  }
   health.bytes = bytes_.load(std::memory_order_relaxed);
   co_return health;
 }
