@@ -131,6 +131,7 @@ Task<Step> StepService::act(const StepId& id, StepAction action, StepReport repo
   check_report(action, report, operation);
   const ChainId chain_id = id.chain();
   const SessionId session_id = chain_id.session();
+  const By by = report.result || report.error || report.learning ? By::client : By::store;
   Step after;
   Storage::Change change = [&](Transaction& tx) -> Task<void> {
     co_await tx.load(RecordKey::of_session(), RecordKey::of_chain(chain_id.number()),
@@ -151,7 +152,7 @@ Task<Step> StepService::act(const StepId& id, StepAction action, StepReport repo
                     operation, id.str());
     if (action == StepAction::start) co_await check_start(tx, session, before);
     after = acted_on(before, action, *status, report, tx.at());
-    tx.update(before, after, event_of(action));
+    tx.update(before, after, event_of(action), by);
     co_await move_chain(tx, chain, before, after);
   };
   const Storage::Outcome outcome =

@@ -29,14 +29,13 @@ SessionId derive_session_id(const UserId& user, const std::string& operation_id)
   return *SessionId::parse(text);
 }
 
-// A chain that can't be read is left where it is: it must not hold up its session's end.
-Task<std::optional<Chain>> find_readable_chain(Transaction& tx, const ChainId& id) {
-  try {
-    co_return co_await tx.find_chain(id);
-  } catch (const StorageError& error) {
-    if (error.code() != ErrorCode::corrupt) throw;
-  }
-  co_return std::nullopt;
+Task<void> archive_if_failed(Transaction& tx, const ChainId& id) {
+  const std::optional<Chain> chain = co_await tx.find_chain(id);
+  if (!chain || chain->archived_at || chain->status != ChainStatus::failed) co_return;
+  Chain archived = *chain;
+  archived.archived_at = tx.at();
+  tx.update(*chain, archived, "chain:archived", By::store);
+  tx.archive(archived);
 }
 
 // A failed chain stays so that it can be retried; where its session ends, nobody will.
@@ -45,13 +44,16 @@ Task<void> archive_failed_chains(Transaction& tx, const Session& session) {
   for (std::uint32_t n = 1; n <= session.chain_count; ++n) keys.push_back(RecordKey::of_chain(n));
   co_await tx.load(keys);
   for (const RecordKey key : keys) {
-    const ChainId id(session.session_id, key.chain);
-    const std::optional<Chain> chain = co_await find_readable_chain(tx, id);
-    if (!chain || chain->archived_at || chain->status != ChainStatus::failed) continue;
-    Chain archived = *chain;
-    archived.archived_at = tx.at();
-    tx.update(*chain, archived, "chain:archived");
-    tx.archive(archived);
+    try {
+      co_await archive_if_failed(tx, ChainId(session.session_id, key.chain));
+    } catch (const StorageError& error) {
+      // A chain that can't be read or contradicts itself is left where it is: it must not hold up
+      // its session's end.
+      const ErrorCode code = error.code();
+      if (code != ErrorCode::corrupt && code != ErrorCode::invalid &&
+          code != ErrorCode::illegal_transition)
+        throw;
+    }
   }
 }
 
@@ -307,9 +309,12 @@ Task<Session> change_session(Transaction& tx, const Session& before, const Sessi
     throw_illegal("a " + std::string(to_string(before.state)) + " session can't become " +
                       std::string(to_string(after.state)),
                   tx.operation(), before.session_id.str());
+  Session moved = before;
+  moved.state = after.state;
+  const By by = after == moved ? By::store : By::client;
   const bool ends = moves && after.state == SessionState::completed;
   if (ends) after.completed_at = tx.at();
-  tx.update(before, after, moves ? event_of(after.state) : "session:updated");
+  tx.update(before, after, moves ? event_of(after.state) : "session:updated", by);
   if (ends) co_await archive_failed_chains(tx, before);
   co_return after;
 }

@@ -118,7 +118,7 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
       chain.execution_mode = mode_with(chain.execution_mode, number, steps.back().waits_for);
     }
     tx.create(chain, steps);
-    tx.update(before, session, "session:updated");
+    tx.update(before, session, "session:updated", By::store);
   };
   const Outcome outcome = co_await transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
@@ -196,7 +196,7 @@ Task<Chain> Storage::archive_chain(const ChainId& id, const Context& context) {
                         ": only an ended chain can be archived",
                     operation, id.str());
     after.archived_at = tx.at();
-    tx.update(before, after, "chain:archived");
+    tx.update(before, after, "chain:archived", By::store);
     tx.archive(after);
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);

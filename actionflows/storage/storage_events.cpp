@@ -265,7 +265,7 @@ Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   const SessionId& id = image.session.session_id;
   Issues issues = issues_of(image);
   if (!issues.empty()) throw invalid_input(std::move(issues), operation, id.str());
-  Commit commit = commit_of(image, options_.record_limits);
+  Commit commit = commit_of(image, with_reserve(options_.record_limits));
   commit.at = clock_.now();
   commit.activity = Activity{image.session.last_activity_at, image.session.expires_at};
   if (commit.activity->expires <= commit.at)

@@ -154,6 +154,20 @@ TEST_F(Expiry, OfARecordThatCannotBeReadHoldsUpNothing) {
   EXPECT_EQ(make_chain(s).chain_id.number(), 3u);
 }
 
+// The backend has moved it to the archive, which its record does not say.
+TEST_F(Expiry, OfAChainThatContradictsItselfHoldsUpNothing) {
+  const Chain chain = fail_chain();
+  const Chain whole = fail_chain();
+  Change move(s, clock.now());
+  move.move_to_archive(1).no_events().event("test:planted", planted_event);
+  run(driver().real().commit(move));
+  clock.advance(24h);
+  const Upkeep upkeep = run(storage().sweep());
+  EXPECT_EQ(upkeep.sessions_expired, 1u);
+  EXPECT_TRUE(upkeep.failed.empty());
+  EXPECT_TRUE(get(whole.chain_id)->archived_at);
+}
+
 TEST_F(Expiry, OfASessionThatCannotBeEndedLeavesTheOthersToEnd) {
   make_session("t");
   clock.advance(24h);

@@ -140,11 +140,13 @@ void Transaction::check(const T& record, const std::string& id) const {
 }
 
 template <class T>
-void Transaction::put(RecordKey key, const T& record, std::uint64_t expected_version) {
+void Transaction::put(RecordKey key, const std::string& id, const T& record,
+                      std::uint64_t expected_version, By by) {
   std::string& text = scratch();
   schema::schema_of<T>().encode(record, schema::Form::stored, text);
-  if (auto issue = out_of_bounds(text, limits_))
-    throw invalid_input({*std::move(issue)}, operation_, session_id().str());
+  if (by == By::client)
+    if (auto issue = out_of_bounds(text, limits_))
+      throw invalid_input({*std::move(issue)}, operation_, id);
   commit_.puts.push_back({key, Bytes(text), expected_version, expected_version + 1});
 }
 
@@ -158,7 +160,7 @@ void Transaction::create(Session& session, bool fresh) {
   session.version = fresh ? 1 : last_sequence_ + 1;
   session.created_at = session.updated_at = at();
   check(session, session.session_id.str());
-  put(key_of(session), session, 0);
+  put(key_of(session), session.session_id.str(), session, 0);
   commit_.puts.back().version = session.version;
   commit_.listed = ListKeys{session.user_id, std::string(to_string(session.state))};
   if (fresh) {
@@ -174,14 +176,14 @@ void Transaction::create(Chain& chain, std::vector<Step>& steps) {
   chain.version = 1;
   chain.created_at = chain.updated_at = at();
   check(chain, chain.chain_id.str());
-  put(key_of(chain.chain_id), chain, 0);
+  put(key_of(chain.chain_id), chain.chain_id.str(), chain, 0);
 
   const std::size_t first_step = commit_.puts.size();
   for (Step& step : steps) {
     step.version = 1;
     step.created_at = step.updated_at = at();
     check(step, step.step_id.str());
-    put(key_of(step.step_id), step, 0);
+    put(key_of(step.step_id), step.step_id.str(), step, 0);
   }
   std::vector<std::string_view> step_texts;
   for (std::size_t i = first_step; i < commit_.puts.size(); ++i)
@@ -196,7 +198,7 @@ void Transaction::create(Step& step) {
   step.version = 1;
   step.created_at = step.updated_at = at();
   check(step, step.step_id.str());
-  put(key_of(step.step_id), step, 0);
+  put(key_of(step.step_id), step.step_id.str(), step, 0);
   const Bytes record = commit_.puts.back().bytes;
   append("step:created", at(), step.chain_id, step.step_id, record.view());
 }
@@ -204,14 +206,14 @@ void Transaction::create(Step& step) {
 // The event data of the change; nullopt: nothing changed.
 template <class T>
 std::optional<std::string> Transaction::change(RecordKey key, const std::string& id,
-                                               const T& before, T& after) {
+                                               const T& before, T& after, By by) {
   refuse_archived(key, id);
   std::string data;
   if (!schema::schema_of<T>().diff(before, after, data)) return std::nullopt;
   after.updated_at = at();
   after.version = before.version + 1;
   check(after, id);
-  put(key, after, before.version);
+  put(key, id, after, before.version, by);
   data.back() = ',';
   data += "\"updatedAt\":";
   json::append_timestamp(data, after.updated_at);
@@ -219,21 +221,22 @@ std::optional<std::string> Transaction::change(RecordKey key, const std::string&
   return data;
 }
 
-void Transaction::update(const Session& before, Session& after, std::string_view event_type) {
-  const auto data = change(key_of(after), after.session_id.str(), before, after);
+void Transaction::update(const Session& before, Session& after, std::string_view event_type,
+                         By by) {
+  const auto data = change(key_of(after), after.session_id.str(), before, after, by);
   if (!data) return;
   if (before.state != after.state)
     commit_.listed = ListKeys{after.user_id, std::string(to_string(after.state))};
   append(event_type, at(), std::nullopt, std::nullopt, *data);
 }
 
-void Transaction::update(const Chain& before, Chain& after, std::string_view event_type) {
-  const auto data = change(key_of(after.chain_id), after.chain_id.str(), before, after);
+void Transaction::update(const Chain& before, Chain& after, std::string_view event_type, By by) {
+  const auto data = change(key_of(after.chain_id), after.chain_id.str(), before, after, by);
   if (data) append(event_type, at(), after.chain_id, std::nullopt, *data);
 }
 
-void Transaction::update(const Step& before, Step& after, std::string_view event_type) {
-  const auto data = change(key_of(after.step_id), after.step_id.str(), before, after);
+void Transaction::update(const Step& before, Step& after, std::string_view event_type, By by) {
+  const auto data = change(key_of(after.step_id), after.step_id.str(), before, after, by);
   if (data) append(event_type, at(), after.chain_id, after.step_id, *data);
 }
 
@@ -267,7 +270,8 @@ void Transaction::set_credentials(const std::optional<Credentials>& before,
                                   const Credentials& after) {
   check(after, session_id().str());
   const Loaded* loaded = find(RecordKey::of_credentials());
-  put(RecordKey::of_credentials(), after, before ? loaded->record->version : 0);
+  put(RecordKey::of_credentials(), session_id().str(), after, before ? loaded->record->version : 0,
+      By::store);
   append("session:token_issued", at(), std::nullopt, std::nullopt, {});
 }
 
@@ -324,7 +328,7 @@ void settle(Transaction& transaction, const Chain& before, Chain& after) {
   }
   const bool archives = over && after.status != ChainStatus::failed;
   if (archives) after.archived_at = transaction.at();
-  transaction.update(before, after, settlement_event(before, after));
+  transaction.update(before, after, settlement_event(before, after), By::store);
   if (archives) transaction.archive(after);
 }
 

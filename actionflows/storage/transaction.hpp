@@ -24,6 +24,10 @@
 
 namespace actionflows {
 
+// Who makes a record longer. What clients give keeps within the limits. What the store notes by
+// itself (times, counts, states) is little and always fits: no record is too long to be acted on.
+enum class By { client, store };
+
 // Thread-safety: none; used by one coroutine.
 class Transaction {
  public:
@@ -79,9 +83,10 @@ class Transaction {
 
   // A record that was read, as it shall be from now on; its version and updatedAt are moved. What
   // changed stands in the event. Nothing happens when nothing changed.
-  void update(const Session& before, Session& after, std::string_view event_type);
-  void update(const Chain& before, Chain& after, std::string_view event_type);
-  void update(const Step& before, Step& after, std::string_view event_type);
+  void update(const Session& before, Session& after, std::string_view event_type,
+              By by = By::client);
+  void update(const Chain& before, Chain& after, std::string_view event_type, By by = By::client);
+  void update(const Step& before, Step& after, std::string_view event_type, By by = By::client);
 
   void erase(const Chain& chain, const std::vector<Step>& steps);
   void erase(const Step& step);
@@ -116,11 +121,12 @@ class Transaction {
   template <class T>
   void check(const T& record, const std::string& id) const;
   template <class T>
-  void put(RecordKey key, const T& record, std::uint64_t expected_version);
+  void put(RecordKey key, const std::string& id, const T& record, std::uint64_t expected_version,
+           By by = By::client);
   void refuse_archived(RecordKey key, const std::string& id) const;
   template <class T>
-  std::optional<std::string> change(RecordKey key, const std::string& id, const T& before,
-                                    T& after);
+  std::optional<std::string> change(RecordKey key, const std::string& id, const T& before, T& after,
+                                    By by);
 
   // constant after construction
   StorageDriver& driver_;
