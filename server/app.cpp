@@ -10,6 +10,7 @@
 #include "server/api/sessions_api.hpp"
 #include "server/api/steps_api.hpp"
 #include "server/http/metrics.hpp"
+#include "server/sweep_plan.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -71,12 +72,13 @@ struct App::Impl {
         steps(services),
         events(services, access, options.heartbeat),
         admin(services, metrics),
+        plan(options.sweep_limit),
         server(server_options(), router(), &metrics) {}
 
   http::ServerOptions server_options();
   http::Router router();
   Task<void> keep_up();
-  Task<bool> sweep();
+  Task<void> sweep();
 
   const AppOptions options;
   api::Services services;
@@ -87,6 +89,7 @@ struct App::Impl {
   api::StepsApi steps;
   api::EventsApi events;
   api::AdminApi admin;
+  SweepPlan plan;
   // The last, so that it is gone before what its coroutines use.
   http::Server server;
 };
@@ -128,34 +131,36 @@ Task<void> App::Impl::keep_up() {
   for (;;) {
     timer.expires_after(options.sweep_interval);
     co_await timer.async_wait(asio::use_awaitable);
-    bool more = true;
-    while (more) {
-      more = co_await sweep();
+    do {
+      co_await sweep();
       // Requests come in between the pieces.
       timer.expires_after(std::chrono::milliseconds(0));
       co_await timer.async_wait(asio::use_awaitable);
-    }
+    } while (plan.at_once());
   }
 }
 
-// One piece; whether there is more.
-Task<bool> App::Impl::sweep() {
+// One piece.
+Task<void> App::Impl::sweep() {
+  Upkeep done;
+  const auto count = [&](const char* name, const char* help, std::size_t amount) {
+    metrics.counter(name, help).add(amount);
+  };
   try {
-    const Upkeep done = co_await services.storage.sweep(options.sweep_limit);
-    const auto count = [&](const char* name, const char* help, std::size_t amount) {
-      metrics.counter(name, help).add(amount);
-    };
-    count("actionflows_sweep_sessions_total", "Sessions ended by their deadline.",
-          done.sessions_expired);
-    count("actionflows_sweep_logs_total", "Logs removed past their retention.", done.logs_removed);
-    count("actionflows_sweep_chains_total", "Archived chains removed past their retention.",
-          done.chains_removed);
-    co_return done.more;
+    done = co_await services.storage.sweep(plan.limit());
   } catch (const std::exception& error) {
-    metrics.counter("actionflows_sweep_failures_total", "Sweeps that failed.").add();
+    count("actionflows_sweep_failures_total", "Sweeps that failed.", 1);
     options.log.warn("sweep_failed", {{"what", error.what()}});
   }
-  co_return false;
+  count("actionflows_sweep_sessions_total", "Sessions ended by their deadline.",
+        done.sessions_expired);
+  count("actionflows_sweep_logs_total", "Logs removed past their retention.", done.logs_removed);
+  count("actionflows_sweep_chains_total", "Archived chains removed past their retention.",
+        done.chains_removed);
+  count("actionflows_sweep_session_failures_total",
+        "Attempts to end a session past its deadline that failed.", done.failed.size());
+  for (const StorageError& error : plan.take(done))
+    options.log.warn("session_not_ended", {{"session", error.record}, {"what", error.what()}});
 }
 
 App::App(Storage& storage, AppOptions options)

@@ -1,5 +1,6 @@
 #include "server/app.hpp"
 
+#include "server/testing/faulty_storage.hpp"
 #include "server/testing/served.hpp"
 
 #include <gtest/gtest.h>
@@ -116,6 +117,39 @@ TEST(App, SweepsWhatHasExpired) {
   }
   EXPECT_NE(metrics.find("actionflows_sweep_sessions_total 100\n"), std::string::npos) << metrics;
   EXPECT_NE(metrics.find("actionflows_storage_sessions 0\n"), std::string::npos);
+}
+
+// More of them than one sweep takes.
+TEST(App, SessionsThatCannotBeEndedHoldUpNoOthersAndAreTold) {
+  FakeClock clock;
+  LogText text;
+  test::FaultyStorage::Switch fault;
+  fault.unendable = "stuck";
+  std::string metrics;
+  {
+    AppOptions options;
+    options.sweep_interval = 5ms;
+    options.sweep_limit = 2;
+    options.access_log = AccessLog::none;
+    options.log = text.log();
+    Served served(options, std::make_unique<test::FaultyStorage>(make_memory_storage(), fault),
+                  clock);
+    test::Client client = served.client();
+    for (int n = 0; n < 20; ++n)
+      for (const char* name : {"stuck", "free"})
+        client.post("/v1/sessions", R"({"userId":"ann","sessionId":")" + std::string(name) +
+                                        std::to_string(n) + "\"}");
+    clock.advance(25h);
+    for (int tries = 0; tries < 1000; ++tries) {
+      metrics = client.get("/metrics").body;
+      if (metrics.find("actionflows_sweep_sessions_total 20\n") != std::string::npos) break;
+      std::this_thread::sleep_for(5ms);
+    }
+  }
+  EXPECT_NE(metrics.find("actionflows_sweep_sessions_total 20\n"), std::string::npos) << metrics;
+  EXPECT_EQ(metrics.find("actionflows_sweep_session_failures_total 0\n"), std::string::npos);
+  EXPECT_NE(text.text().find("event=session_not_ended session=stuck"), std::string::npos)
+      << text.text();
 }
 
 TEST(App, LogsRequestsWithoutSecrets) {

@@ -69,8 +69,9 @@ struct Upkeep {
   std::size_t sessions_expired = 0;
   std::size_t logs_removed = 0;
   std::size_t chains_removed = 0;
-  bool more = false;                 // call again
-  std::vector<StorageError> failed;  // sessions that could not be ended; the others were
+  bool more = false;  // call again
+  // Sessions (`record`) that could not be ended; the others were.
+  std::vector<StorageError> failed;
 };
 
 // A session as a whole, as an import brings it: everything with its versions, and its log.

@@ -320,3 +320,4 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
 Task<Health> Storage::health() { return driver_->health(); }
 
 }  // namespace actionflows
+      error.record = id.str();

@@ -7,16 +7,18 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace actionflows::test {
 
 class FaultyStorage final : public StorageDriver {
  public:
-  // What every call throws; outlives the driver.
+  // What calls throw; outlives the driver.
   struct Switch {
     static constexpr int off = -1;
     std::atomic<int> code{off};
+    std::string unendable;  // sessions whose ids begin so can't be ended; set before its use
 
     void fail_with(ErrorCode error) { code = static_cast<int>(error); }
     void work() { code = off; }
@@ -31,6 +33,9 @@ class FaultyStorage final : public StorageDriver {
   }
   Task<CommitResult> commit(const Commit& commit) override {
     check();
+    const std::string& stuck = fault_.unendable;
+    if (commit.end_session && !stuck.empty() && commit.session.str().starts_with(stuck))
+      throw failure(ErrorCode::exhausted, "told to stay", "driver");
     return driver_->commit(commit);
   }
   Task<SessionPage> list_sessions(const ListQuery& query) override {
