@@ -11,9 +11,6 @@
 namespace actionflows::cli {
 namespace {
 
-// Active sessions are touched all the time; their deadline need not be exact to the second.
-constexpr std::chrono::milliseconds touch_interval = std::chrono::seconds(60);
-
 constexpr std::string_view supported = "this version has memory:";
 
 // "redis://" of a URL, whose rest may be a secret; nothing of what is no URL.
@@ -74,7 +71,7 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds) {
   if (!is_memory(url)) throw unknown_storage(url);
   MemoryOptions options;
-  options.limits.touch_interval = touch_interval;
+  options.limits.touch_interval = bounds.touch_interval;
   options.limits.log_retention = bounds.log_retention;
   options.limits.archive_retention = bounds.archive_retention;
   options.max_sessions = bounds.max_sessions;

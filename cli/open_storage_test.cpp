@@ -85,6 +85,32 @@ TEST(OpenStorage, OpensWhatWasChosen) {
   EXPECT_THROW(open_storage("redis://box"), UsageError);
 }
 
+TEST(OpenStorage, TheTouchIntervalReachesTheDriver) {
+  StorageBounds bounds;
+  bounds.touch_interval = std::chrono::milliseconds(300);
+  const auto driver = open_storage("memory:", bounds);
+  Commit commit;
+  commit.session = *SessionId::parse("s");
+  commit.operation_id = "create";
+  commit.puts.push_back({RecordKey::of_session(), Bytes("{}"), 0, 1});
+  commit.events.push_back({Bytes("{}"), "session:created", {}});
+  const Timestamp start = commit.at;
+  const auto active_at = [&](int milliseconds) {
+    const Timestamp now = start + std::chrono::milliseconds(milliseconds);
+    return Activity{now, now + std::chrono::seconds(3)};
+  };
+  commit.activity = active_at(0);
+  commit.listed = ListKeys{*UserId::parse("ann"), "active"};
+  test::run(driver->commit(commit));
+  const auto last_active = [&] {
+    return test::run(driver->read(commit.session, {})).activity.last_active - start;
+  };
+  EXPECT_TRUE(test::run(driver->touch(commit.session, active_at(299))));
+  EXPECT_EQ(last_active().count(), 0);
+  EXPECT_TRUE(test::run(driver->touch(commit.session, active_at(300))));
+  EXPECT_EQ(last_active().count(), 300);
+}
+
 TEST(OpenStorage, BoundsReachTheDriver) {
   StorageBounds bounds;
   bounds.max_sessions = 1;

@@ -81,10 +81,12 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
 }
 
 Storage open(const StorageChoice& choice, const ServeFlags& flags) {
-  const StorageBounds bounds{.max_sessions = flags.max_sessions.value,
-                             .max_bytes = flags.max_bytes.bytes,
-                             .log_retention = flags.log_retention.value,
-                             .archive_retention = flags.archive_retention.value};
+  const StorageBounds bounds{
+      .max_sessions = flags.max_sessions.value,
+      .max_bytes = flags.max_bytes.bytes,
+      .touch_interval = activity_interval(flags.session_ttl.value, flags.token_idle_limit.value),
+      .log_retention = flags.log_retention.value,
+      .archive_retention = flags.archive_retention.value};
   StorageOptions options;
   options.session_ttl = flags.session_ttl.value;
   return Storage(open_storage(choice.url, bounds), options);

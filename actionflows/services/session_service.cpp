@@ -4,6 +4,7 @@
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -14,10 +15,6 @@ namespace {
 // scanners for leaked secrets find it.
 constexpr std::string_view token_prefix = "aft.";
 constexpr std::size_t secret_bytes = 32;
-
-// How old the session's last activity must be for a token check to count as a new one: what is
-// written at every request would wear out the backend for nothing.
-constexpr std::chrono::minutes activity_interval{1};
 
 struct Token {
   SessionId session;
@@ -49,6 +46,12 @@ std::string operation_of(SessionState state) {
 std::string digest_of(std::string_view secret) { return hex(sha256(secret)); }
 
 }  // namespace
+
+std::chrono::milliseconds activity_interval(std::chrono::milliseconds session_ttl,
+                                            std::chrono::milliseconds token_idle_limit) {
+  constexpr std::chrono::milliseconds often_enough = std::chrono::minutes(1);
+  return std::min({often_enough, session_ttl / 10, token_idle_limit / 4});
+}
 
 Task<Session> SessionService::create(UserId user, SessionData data, std::optional<SessionId> id,
                                      const Context& context) {
@@ -157,7 +160,8 @@ Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) 
                                             credentials ? credentials->token_sha256 : nobody);
   if (!right || !session || credentials->expires_at <= now) co_return std::nullopt;
   if (now - session->last_activity_at >= options_.token_idle_limit) co_return std::nullopt;
-  if (now - session->last_activity_at >= activity_interval) {
+  if (now - session->last_activity_at >=
+      activity_interval(storage_.options().session_ttl, options_.token_idle_limit)) {
     try {
       co_await storage_.touch_session(token->session);
     } catch (const StorageError& error) {

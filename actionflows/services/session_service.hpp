@@ -17,6 +17,12 @@ struct SessionServiceOptions {
   std::chrono::milliseconds token_lifetime = std::chrono::hours{24};
 };
 
+// How far apart the moments of a session's activity are that are written down: what is written at
+// every request would wear out the backend for nothing, and what is written too seldom would end
+// sessions that are active. Also the touch interval of a storage (DriverLimits) that serves them.
+std::chrono::milliseconds activity_interval(std::chrono::milliseconds session_ttl,
+                                            std::chrono::milliseconds token_idle_limit);
+
 // Who a token stands for.
 struct Bearer {
   SessionId session;

@@ -214,6 +214,39 @@ TEST_F(Tokens, ThatCannotBeCheckedAreNeitherAcceptedNorRefused) {
   EXPECT_EQ(error_of(sessions.authenticate(token)).code(), ErrorCode::corrupt);
 }
 
+// With limits below the minute that activity is usually written at.
+TEST_F(Tokens, OfSessionsThatAreUsedStayGoodHoweverShortTheLimits) {
+  const std::vector<std::pair<std::chrono::milliseconds, std::chrono::milliseconds>> cases = {
+      {24h, 20s}, {3s, 2h}, {3s, 1s}};
+  for (const auto& [ttl, idle_limit] : cases) {
+    DriverLimits limits;
+    limits.touch_interval = activity_interval(ttl, idle_limit);
+    StorageOptions options;
+    options.session_ttl = ttl;
+    open(limits, options);
+    make_session();
+    SessionServiceOptions tokens;
+    tokens.token_idle_limit = idle_limit;
+    SessionService service(storage(), tokens);
+    const std::string token = run(service.issue_token(s)).token;
+    const auto shortest = std::min(ttl, idle_limit);
+    for (int use = 0; use < 10; ++use) {
+      clock.advance(shortest - limits.touch_interval);
+      ASSERT_TRUE(run(service.authenticate(token))) << use;
+      clock.advance(limits.touch_interval - 1ms);
+      ASSERT_TRUE(run(service.authenticate(token))) << use;
+    }
+    clock.advance(shortest);
+    EXPECT_FALSE(run(service.authenticate(token)));
+  }
+}
+
+TEST_F(Tokens, WriteActivityDownOnceAMinuteAtMost) {
+  EXPECT_EQ(activity_interval(24h, 2h), 1min);
+  EXPECT_EQ(activity_interval(5min, 2h), 30s);
+  EXPECT_EQ(activity_interval(24h, 20s), 5s);
+}
+
 // It ends between the check and what counts as its activity.
 TEST_F(Tokens, OfASessionThatEndsAtThisMomentAreRefused) {
   const std::string token = issue();
