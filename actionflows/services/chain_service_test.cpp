@@ -55,6 +55,28 @@ TEST_F(ChainLives, CancellingIsForOpenSessionsAndTheExpectedVersion) {
   EXPECT_EQ(error.operation, "cancel_chain");
 }
 
+TEST_F(ChainLives, AChainHasStartedOnceAStepHas) {
+  make_chain(s, {{}, {}});
+  run(steps.skip(step_of(1, 1)));
+  EXPECT_EQ(get(c1)->status, ChainStatus::in_progress);
+  EXPECT_FALSE(get(c1)->started_at);
+  run(steps.skip(step_of(1, 2)));
+  EXPECT_TRUE(get(c1)->completed_at);
+  EXPECT_FALSE(get(c1)->started_at);
+
+  make_chain(s, {{}});
+  EXPECT_FALSE(run(chains.cancel(ChainId(s, 2))).started_at);
+
+  make_chain(s, {{}, {}});
+  run(steps.skip(step_of(3, 1)));
+  clock.advance(1s);
+  const Timestamp start = clock.now();
+  run(steps.start(step_of(3, 2)));
+  clock.advance(1s);
+  run(steps.complete(step_of(3, 2)));
+  EXPECT_EQ(get(ChainId(s, 3))->started_at, start);
+}
+
 TEST_F(ChainLives, CompletingTheLastStepArchivesTheChainInTheSameCommit) {
   make_chain(s, {{}, {1}});
   finish(step_of(1, 1));

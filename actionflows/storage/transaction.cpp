@@ -320,7 +320,7 @@ std::string_view settlement_event(const Chain& before, const Chain& after) {
 void settle(Transaction& transaction, const Chain& before, Chain& after) {
   const bool begun = after.status != ChainStatus::pending;
   const bool over = begun && after.status != ChainStatus::in_progress;
-  if (begun && !after.started_at) after.started_at = transaction.at();
+  if (after.running_steps > 0 && !after.started_at) after.started_at = transaction.at();
   if (!over) {
     after.completed_at.reset();
   } else if (before.status != after.status) {

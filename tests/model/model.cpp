@@ -341,7 +341,7 @@ void Model::settle(const Call& call, Entry& entry, ChainEntry& in, const Chain& 
       if (step.status == StepStatus::in_progress && !chain.current_step)
         chain.current_step = number;
   }
-  if (chain.status != ChainStatus::pending && !chain.started_at) chain.started_at = now_;
+  if (count(in.steps, StepStatus::in_progress) > 0 && !chain.started_at) chain.started_at = now_;
   if (!is_over(chain.status)) chain.completed_at.reset();
   if (is_over(chain.status) && before.status != chain.status) chain.completed_at = now_;
   if (is_over(chain.status) && chain.status != ChainStatus::failed) chain.archived_at = now_;
