@@ -56,6 +56,8 @@ void check_event(const SessionId& session, const EventData& data, const json::Li
     issues.push_back(issue_at("chainId", "is not a chain of this session"));
   if (data.step_id && data.step_id->session() != session)
     issues.push_back(issue_at("stepId", "is not a step of this session"));
+  if (data.chain_id && data.step_id && data.step_id->chain() != *data.chain_id)
+    issues.push_back(issue_at("stepId", "is not a step of this chain"));
   if (!issues.empty()) throw invalid_input(std::move(issues), "append_event", session.str());
 }
 
@@ -188,7 +190,7 @@ Task<Event> Storage::append_event(const SessionId& session, EventData data,
   Event event;
   event.session_id = session;
   event.type = data.type;
-  event.chain_id = data.chain_id;
+  event.chain_id = data.step_id ? data.step_id->chain() : data.chain_id;
   event.step_id = data.step_id;
   event.data = std::move(data.data);
   if (!context.actor.empty()) event.actor = context.actor;

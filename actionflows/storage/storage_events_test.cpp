@@ -62,6 +62,16 @@ TEST_F(Events, OfOtherSessionsRecordsAndOfReservedNounsAreRefusedWithEveryIssue)
   EXPECT_EQ(events(s).size(), 1u);
 }
 
+TEST_F(Events, OfAStepAreOfItsChain) {
+  EventData data = event_data("note:made");
+  data.step_id = StepId(ChainId(s, 1), 1);
+  EXPECT_EQ(run(storage().append_event(s, data)).chain_id, ChainId(s, 1));
+  EXPECT_EQ(events(s).back().chain_id, ChainId(s, 1));
+  data.chain_id = ChainId(s, 77);
+  EXPECT_EQ(paths_of(error_of(storage().append_event(s, data))),
+            std::vector<std::string>{"stepId"});
+}
+
 TEST_F(Events, BeyondTheLimitAreExhausted) {
   DriverLimits limits;
   limits.max_events = 3;
