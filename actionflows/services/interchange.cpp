@@ -223,6 +223,7 @@ class RunImage {
     std::string change;
     schema::schema_of<Session>().diff(created, session, change);
     tell("session:completed", std::nullopt, change);
+    image_.named_by_content = true;
     return std::move(image_);
   }
 
@@ -352,6 +353,13 @@ class RunImage {
   Issues issues_;
 };
 
+// Without the whitespace around it, which belongs to the line's transport.
+std::string_view trimmed(std::string_view json) {
+  constexpr std::string_view whitespace = " \t\r\n";
+  json.remove_prefix(std::min(json.find_first_not_of(whitespace), json.size()));
+  return json.substr(0, json.find_last_not_of(whitespace) + 1);
+}
+
 SessionImage image_of_export(ExportLine line) {
   SessionImage image;
   image.session = std::move(line.session.record);
@@ -373,7 +381,7 @@ SessionImage image_of_line(std::string_view line, Timestamp now, std::chrono::mi
   if (kind.events)
     return image_of_export(schema::schema_of<ExportLine>().decode(line, full, line_limits));
   RunLine run = schema::schema_of<RunLine>().decode(line, full, line_limits);
-  const Sha256 digest = sha256(line);
+  const Sha256 digest = sha256(trimmed(line));
   const auto id = SessionId::parse("run-" + hex(std::span(digest).first(16)));
   return RunImage(std::move(run), *id, now, ttl, defaults).make();
 }

@@ -137,6 +137,29 @@ TEST_F(Interchange, ALongChainTellsItsStepsInSeveralEvents) {
   EXPECT_EQ(run(log.verify(run_image.session.session_id)).outcome, Verification::Outcome::equal);
 }
 
+TEST_F(Interchange, WhitespaceAroundALineMakesNoOtherRun) {
+  const SessionId id = image(recorded_run).session.session_id;
+  const std::string line(recorded_run);
+  for (const std::string& text : {line + "\n", line + "\r\n", " \t" + line + " "})
+    EXPECT_EQ(image(text).session.session_id, id);
+  EXPECT_NE(image("{ " + line.substr(1)).session.session_id, id);
+}
+
+TEST_F(Interchange, ARunThatHasExpiredIsStillThere) {
+  run(storage_.restore(image(recorded_run)));
+  const std::string exported =
+      line_of_image(*run(read_image(storage_, image(recorded_run).session.session_id)));
+  clock_.advance(ttl);
+  EXPECT_FALSE(run(storage_.restore(image(recorded_run))));
+  try {
+    run(storage_.restore(image(exported)));
+    FAIL() << "a backup is not restored, which has to be said";
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.code(), ErrorCode::conflict);
+    EXPECT_THAT(error.message(), HasSubstr("it has ended"));
+  }
+}
+
 TEST_F(Interchange, ABadLineNamesAllThatIsWrong) {
   try {
     image(R"({"session":{"user":"a b"},"chains":[{"title":"","source":"odd","steps":[)"

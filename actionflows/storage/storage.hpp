@@ -80,6 +80,8 @@ struct SessionImage {
   std::vector<Chain> chains;  // with `archived_at`: archived
   std::vector<Step> steps;    // of these chains
   std::vector<Event> events;  // dense, in sequence
+  // Whether the id follows from the content: then whoever was restored under it is the same.
+  bool named_by_content = false;
 };
 
 // Thread-safety: shared objects: safe. Arguments by reference must outlive the await.
@@ -171,8 +173,9 @@ class Storage {
   // ---- the whole
 
   // Stores an image under its own id, versions and sequence numbers; its deadline begins anew where
-  // it would be over. False: the session exists already; nothing is changed. conflict: its archive
-  // or its log does.
+  // it would be over. False: the session exists already, or it did and is named by its content;
+  // nothing is changed. conflict: what is left of it or of another one does, its log or its
+  // archive.
   Task<bool> restore(const SessionImage& image, const Context& context = Context::none());
   // Removes every trace: live records, archive, log. False: there was none.
   Task<bool> erase_session(const SessionId& id, const Context& context = Context::none());
@@ -214,6 +217,7 @@ class Storage {
                                                    const Context& context);
   Task<std::uint32_t> numbers_given(Transaction& transaction);
   Task<std::uint32_t> numbers_in_log(Transaction& transaction);
+  Task<void> check_stands_already(const SessionImage& image, const std::string& operation);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

@@ -273,25 +273,45 @@ Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   if (commit.activity->expires <= commit.at)
     commit.activity->expires = commit.at + options_.session_ttl;
 
-  std::exception_ptr conflict;
+  bool stands = false;
   CommitResult result;
   try {
     result = co_await driver_->commit(commit);
   } catch (StorageError& error) {
     error.operation = operation;
     if (error.code() != ErrorCode::conflict) throw;
-    conflict = std::current_exception();
+    stands = true;
   }
-  if (conflict) {
-    const ReadResult read = co_await driver_->read(id, {});
-    if (read.live && read.activity.expires > commit.at) co_return false;
-    std::rethrow_exception(conflict);
+  if (stands) {
+    co_await check_stands_already(image, operation);
+    co_return false;
   }
   if (context.report != nullptr) {
     context.report->durability = result.durability;
     context.report->sequence = result.last_sequence;
   }
   co_return true;
+}
+
+// What stands under the image's id must be what it brings; else throws conflict, saying what it is.
+Task<void> Storage::check_stands_already(const SessionImage& image, const std::string& operation) {
+  const SessionId& id = image.session.session_id;
+  co_await expire_session(id);  // whose deadline has passed is not there, swept or not
+  const ReadResult read = co_await driver_->read(id, {});
+  if (read.live) co_return;
+  const Event& first = image.events.front();
+  EventFilter filter;
+  filter.after = first.sequence - 1;
+  filter.limit = 1;
+  const EventList log = co_await read_events(id, filter);
+  const bool same = !log.items.empty() && log.items.front().sequence == first.sequence &&
+                    log.items.front().operation_id == first.operation_id;
+  if (same && image.named_by_content) co_return;
+  std::string why = "session " + id.str() + " can't be restored: ";
+  why += same                     ? "it has ended, and its log still stands"
+         : log.last_sequence != 0 ? "the log of an earlier session stands under its id"
+                                  : "archived chains of an earlier session stand under its id";
+  throw failure(ErrorCode::conflict, std::move(why), operation, id.str());
 }
 
 Task<bool> Storage::erase_session(const SessionId& id, const Context& context) {
@@ -311,8 +331,9 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
   for (const SessionId& id : swept.expired) {
     try {
       if (co_await expire_session(id)) ++upkeep.sessions_expired;
-    } catch (const StorageError& error) {
+    } catch (StorageError& error) {
       if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
+      error.record = id.str();
       upkeep.failed.push_back(error);
     }
   }
@@ -322,4 +343,3 @@ Task<Upkeep> Storage::sweep(std::size_t limit) {
 Task<Health> Storage::health() { return driver_->health(); }
 
 }  // namespace actionflows
-      error.record = id.str();

@@ -263,17 +263,48 @@ TEST_F(Restoring, TheSecondTimeChangesNothing) {
   EXPECT_EQ(get(origin.session.session_id)->title, "since then");
 }
 
-TEST_F(Restoring, OverALogOrAnArchiveIsAConflict) {
+// What says why it can't be restored.
+TEST_F(Restoring, OverWhatIsLeftOfASessionIsAConflict) {
   const SessionImage origin = image();
+  const auto conflict = [&] {
+    const StorageError error = error_of(storage().restore(origin));
+    EXPECT_EQ(error.code(), ErrorCode::conflict);
+    EXPECT_EQ(error.operation, "restore");
+    EXPECT_EQ(error.record, "origin");
+    return error.message();
+  };
   make_session("origin");
   run(storage().delete_session(origin.session.session_id));
-  EXPECT_EQ(error_of(storage().restore(origin)).code(), ErrorCode::conflict);
+  EXPECT_NE(conflict().find("the log of an earlier session"), std::string::npos);
+
+  run(storage().erase_session(origin.session.session_id));
+  run(storage().restore(origin));
+  run(storage().delete_session(origin.session.session_id));
+  EXPECT_NE(conflict().find("it has ended"), std::string::npos);
+
+  clock.advance(24h * 7);
+  while (run(storage().sweep()).more) continue;
+  EXPECT_NE(conflict().find("archived chains"), std::string::npos);
 }
 
-TEST_F(Restoring, OverAnExpiredSessionIsAConflictToo) {
+TEST_F(Restoring, OverASessionPastItsDeadlineIsAConflictSweptOrNot) {
   const SessionImage origin = image();
   make_session("origin");
   clock.advance(25h);
+  EXPECT_EQ(error_of(storage().restore(origin)).code(), ErrorCode::conflict);
+  EXPECT_EQ(event_types(origin.session.session_id).back(), "session:expired");
+}
+
+// A recorded run that has ended in the meantime is no other one.
+TEST_F(Restoring, WhatIsNamedByItsContentIsThereAsLongAsItsLogIs) {
+  SessionImage origin = image();
+  origin.named_by_content = true;
+  run(storage().restore(origin));
+  clock.advance(25h);
+  EXPECT_FALSE(run(storage().restore(origin)));
+  EXPECT_FALSE(get(origin.session.session_id));
+  EXPECT_FALSE(run(storage().restore(origin)));
+  origin.events[0].operation_id = "another";
   EXPECT_EQ(error_of(storage().restore(origin)).code(), ErrorCode::conflict);
 }
 
