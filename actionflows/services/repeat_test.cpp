@@ -313,5 +313,142 @@ TEST_F(RepeatedCall, OnABackendThatIsAwayFailsAtOnce) {
   EXPECT_EQ(calls, 1);
 }
 
+// ---- the same id for a call of the same kind that asks for something else
+
+class MisusedId : public TypedStorageTest {
+ protected:
+  MisusedId() { make_session(); }
+
+  // Makes `first`, then `second` under the same id, which is refused and changes nothing.
+  template <class First, class Second>
+  void refuse(First first, Second second) {
+    const Context context = with_operation("key-" + std::to_string(++calls_));
+    run(first(context));
+    const std::uint64_t before = run(storage().read_events(s)).last_sequence;
+    const StorageError error = error_of(second(context));
+    EXPECT_EQ(error.code(), ErrorCode::conflict);
+    EXPECT_NE(error.message().find(context.operation_id), std::string::npos);
+    EXPECT_EQ(run(storage().read_events(s)).last_sequence, before);
+    run(first(context));
+  }
+  auto appending(const EventData& data) {
+    return [this, data](const Context& c) { return storage().append_event(s, data, c); };
+  }
+  auto updating(const SessionUpdate& update) {
+    return [this, update](const Context& c) { return storage().update_session(s, update, c); };
+  }
+  auto planning(const ChainData& data) {
+    return [this, data](const Context& c) { return storage().create_chain(s, data, c); };
+  }
+  auto adding(const ChainId& chain, const StepData& data) {
+    return [this, chain, data](const Context& c) { return storage().create_step(chain, data, c); };
+  }
+
+ private:
+  int calls_ = 0;
+};
+
+TEST_F(MisusedId, ForAnotherEventIsAConflict) {
+  EventData data = event_data("note:made");
+  data.data = json::Raw::parse("1");
+  data.step_id = pending;
+  data.at = clock.now();
+  EventData other = data;
+  other.data = json::Raw::parse("2");
+  refuse(appending(data), appending(other));
+  other = data;
+  other.step_id = running;
+  refuse(appending(data), appending(other));
+  other.step_id.reset();
+  other.chain_id = c1;
+  refuse(appending(data), appending(other));
+  other = data;
+  other.at = clock.now() - 1s;
+  refuse(appending(data), appending(other));
+}
+
+TEST_F(MisusedId, ForAnotherSessionIsAConflict) {
+  const auto creating = [&](const char* of_user, const char* title) {
+    return [this, of_user, title](const Context& c) {
+      return storage().create_session(user(of_user), titled(title), session_id("t"), c);
+    };
+  };
+  refuse(creating("ann", "one"), creating("ann", "two"));
+  run(storage().erase_session(session_id("t")));
+  refuse(creating("ann", "one"), creating("bob", "one"));
+}
+
+TEST_F(MisusedId, ForAnotherUpdateIsAConflict) {
+  SessionUpdate one;
+  one.set(&Session::title, "one").set(&Session::summary, "s");
+  SessionUpdate two;
+  two.set(&Session::title, "two");
+  refuse(updating(one), updating(two));
+  SessionUpdate none;
+  none.clear(&Session::title);
+  refuse(updating(two), updating(none));
+
+  SessionUpdate merged;
+  merged.merge(&Session::metadata, json::Raw::parse(R"({"a" : {"b": [1,  2], "n":null}, "x":1})"));
+  SessionUpdate elsewise;
+  elsewise.merge(&Session::metadata, json::Raw::parse(R"({"a":{"b":[1]}})"));
+  refuse(updating(merged), updating(elsewise));
+  SessionUpdate once_more;
+  once_more.merge(&Session::metadata,
+                  json::Raw::parse(R"({"a" : {"b": 3, "c": {"n": null, "d" : 1}}, "x": null})"));
+  refuse(updating(once_more), updating(merged));
+}
+
+TEST_F(MisusedId, ForAnotherReasonIsAConflict) {
+  const auto completing = [&](const char* reason) {
+    return [this, reason](const Context& c) -> Task<void> {
+      std::optional<std::string> why = reason;
+      co_await SessionService(storage()).complete(s, std::move(why), c);
+    };
+  };
+  refuse(completing("done"), completing("given up"));
+}
+
+TEST_F(MisusedId, ForAnotherChainOrStepIsAConflict) {
+  ChainData data = chain_data({{}, {}, {2, 1}});
+  ChainData other = data;
+  other.title = "another";
+  refuse(planning(data), planning(other));
+  other = data;
+  other.steps.pop_back();
+  refuse(planning(data), planning(other));
+  other = data;
+  other.steps[2].waits_for = {1};
+  refuse(planning(data), planning(other));
+
+  refuse(adding(c1, step_data("one", {2, 1})), adding(c1, step_data("two", {2, 1})));
+  refuse(adding(c1, step_data("one")), adding(c2, step_data("one")));
+  const auto retitling = [&](const char* title) {
+    ChainUpdate update;
+    update.set(&Chain::title, title);
+    return [this, update](const Context& c) { return storage().update_chain(c1, update, c); };
+  };
+  refuse(retitling("one"), retitling("two"));
+  const auto learning = [&](const char* what) {
+    StepUpdate update;
+    update.set(&Step::learning, what);
+    return [this, update](const Context& c) { return storage().update_step(pending, update, c); };
+  };
+  refuse(learning("one"), learning("two"));
+}
+
+TEST_F(MisusedId, ForAnotherReportIsAConflict) {
+  make_chain(s, {{}, {}});
+  run(StepService(storage()).start(running));
+  const auto completing = [&](const char* result) {
+    StepReport report;
+    report.result = json::Raw::parse(result);
+    return [this, report](const Context& c) -> Task<void> {
+      co_await StepService(storage()).complete(running, report, c);
+    };
+  };
+  refuse(completing("1"), completing("2"));
+}
+
 }  // namespace
 }  // namespace actionflows

@@ -79,7 +79,7 @@ Task<Session> SessionService::change_state(const SessionId& id, SessionState sta
   };
   const Storage::Outcome outcome = co_await storage_.transact(id, operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, {event_of(state)}, {}, operation);
+    check_repeated_update(outcome, {event_of(state)}, {}, update, operation);
     co_return co_await storage_.present_session(id, operation);
   }
   co_return active_as(outcome.result, std::move(after));

@@ -94,6 +94,14 @@ Step acted_on(const Step& before, StepAction action, StepStatus status, const St
   return after;
 }
 
+StepUpdate update_of(const StepReport& report) {
+  StepUpdate update;
+  if (report.result) update.set(&Step::result, report.result);
+  if (report.error) update.set(&Step::error, report.error);
+  if (report.learning) update.set(&Step::learning, report.learning);
+  return update;
+}
+
 Task<void> move_chain(Transaction& tx, const Chain& before, const Step& from, const Step& to) {
   Chain after = before;
   if (!advance(after, to.number, from.status, to.status)) {
@@ -158,7 +166,7 @@ Task<Step> StepService::act(const StepId& id, StepAction action, StepReport repo
   const Storage::Outcome outcome =
       co_await storage_.transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, {event_of(action)}, id.str(), operation);
+    check_repeated_update(outcome, {event_of(action)}, id.str(), update_of(report), operation);
     co_return co_await storage_.present_step(id, operation);
   }
   co_return after;

@@ -26,8 +26,9 @@ struct CallReport {
 //     co_await storage.update_session(id, update, context);
 struct Context {
   std::string actor;  // who asks: stands in the events; at most 500 characters
-  std::string
-      operation_id;  // 1-200 characters; makes the call safe to repeat. Empty: one is minted
+  // 1-200 characters; makes the call safe to repeat. A call that asks for something else under the
+  // same one is a `conflict`. Empty: one is minted.
+  std::string operation_id;
   std::optional<Clock::Monotonic> deadline;  // past it the call ends with `timeout`
   std::optional<std::uint64_t>
       expected_version;          // of the record named by the call: else `conflict`

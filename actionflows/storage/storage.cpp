@@ -238,7 +238,11 @@ Task<Session> Storage::create_session(UserId user, SessionData data, std::option
   };
   const Outcome outcome = co_await transact(session.session_id, operation, context, create);
   if (outcome.result.repeated) {
-    repeated_event(outcome, {"session:created"}, {}, operation);
+    const Event& event = repeated_event(outcome, {"session:created"}, {}, operation);
+    const auto made = record_in<Session>(event, operation);
+    const SessionData& asked = session;
+    if (made.user_id != session.user_id || !(asked == made))
+      throw_used_otherwise(outcome, operation, session.session_id.str());
     co_return co_await present_session(session.session_id, operation);
   }
   if (made_before) {
@@ -295,7 +299,7 @@ Task<Session> Storage::update_session(const SessionId& id, SessionUpdate update,
   if (outcome.result.repeated) {
     const bool moves = update.has(&Session::state);
     const std::string_view moved = moves ? event_of(update.get(&Session::state)) : "";
-    repeated_event(outcome, {"session:updated", moved}, {}, operation);
+    check_repeated_update(outcome, {"session:updated", moved}, {}, update, operation);
     co_return co_await present_session(id, operation);
   }
   co_return active_as(outcome.result, std::move(after));
@@ -423,8 +427,14 @@ const Event& repeated_event(const Storage::Outcome& outcome,
     const bool same = std::find(types.begin(), types.end(), event.type.str()) != types.end();
     if (same && (id.empty() || id == about)) return event;
   }
-  throw failure(ErrorCode::conflict, "the operation id was used for another operation", operation,
-                std::string(id));
+  throw_used_otherwise(outcome, operation, id);
+}
+
+void throw_used_otherwise(const Storage::Outcome& outcome, const std::string& operation,
+                          std::string_view id) {
+  throw failure(ErrorCode::conflict,
+                "the operation id " + outcome.operation_id + " was used for another call",
+                operation, std::string(id));
 }
 
 }  // namespace actionflows

@@ -1,6 +1,7 @@
 // Storage's functions for chains and steps.
 #include "actionflows/base/error.hpp"
 #include "actionflows/model/rules.hpp"
+#include "actionflows/storage/chain_batches.hpp"
 #include "actionflows/storage/storage.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
@@ -20,6 +21,27 @@ Step make_step(const ChainId& chain, std::uint32_t number, StepData data) {
   step.session_id = chain.session();
   step.number = number;
   return step;
+}
+
+bool is_made_of(const Step& step, const StepData& data) {
+  const StepData& told = step;
+  return told == make_step(step.chain_id, step.number, data);
+}
+
+// Whether the events of a chain's creation, as far as they were read, tell of this one.
+bool tells_of_chain(const Storage::Outcome& outcome, const ChainData& data,
+                    const std::string& operation) {
+  for (const Event& event : outcome.repeated) {
+    if (event.type.noun() != "chain") continue;
+    const auto batch = record_in<ChainBatch>(event, operation);
+    const ChainFields& fields = data;
+    if (batch.chain && !(fields == *batch.chain && batch.chain->step_count == data.steps.size()))
+      return false;
+    for (const Step& step : batch.steps.value_or(std::vector<Step>()))
+      if (step.number > data.steps.size() || !is_made_of(step, data.steps[step.number - 1]))
+        return false;
+  }
+  return true;
 }
 
 // What is wrong with waiting, as step `number`, for steps that were deleted.
@@ -123,6 +145,7 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
   const Outcome outcome = co_await transact(session_id, operation, context, change);
   if (outcome.result.repeated) {
     const Event& event = repeated_event(outcome, {"chain:compiled"}, {}, operation);
+    if (!tells_of_chain(outcome, data, operation)) throw_used_otherwise(outcome, operation);
     co_return co_await present_chain(*event.chain_id, operation);
   }
   co_return chain;
@@ -151,7 +174,7 @@ Task<Chain> Storage::update_chain(const ChainId& id, ChainUpdate update, const C
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, {"chain:updated"}, id.str(), operation);
+    check_repeated_update(outcome, {"chain:updated"}, id.str(), update, operation);
     co_return co_await present_chain(id, operation);
   }
   co_return after;
@@ -271,6 +294,9 @@ Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Co
   const Outcome outcome = co_await transact(chain_id.session(), operation, context, change);
   if (outcome.result.repeated) {
     const Event& event = repeated_event(outcome, {"step:created"}, {}, operation);
+    const auto made = record_in<Step>(event, operation);
+    if (made.chain_id != chain_id || !is_made_of(made, data))
+      throw_used_otherwise(outcome, operation, chain_id.str());
     co_return co_await present_step(*event.step_id, operation);
   }
   co_return step;
@@ -300,7 +326,7 @@ Task<Step> Storage::update_step(const StepId& id, StepUpdate update, const Conte
   };
   const Outcome outcome = co_await transact(id.session(), operation, context, change);
   if (outcome.result.repeated) {
-    repeated_event(outcome, {"step:updated"}, id.str(), operation);
+    check_repeated_update(outcome, {"step:updated"}, id.str(), update, operation);
     co_return co_await present_step(id, operation);
   }
   co_return after;

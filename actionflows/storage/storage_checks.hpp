@@ -102,11 +102,51 @@ Task<Session> change_session(Transaction& transaction, const Session& before,
                              const SessionUpdate& update);
 Session active_as(const CommitResult& result, Session session);
 
-// The event that names what an earlier run of a repeated operation did: the first of its events.
-// Throws conflict when it is none of `types`, or about another record than `id` where one is given:
-// then the operation id was used for something else.
+// ---- repeated operations. Answering one that asks for something else than its first run did would
+// pass over what it asks for: these throw conflict.
+
+[[noreturn]] void throw_used_otherwise(const Storage::Outcome& outcome,
+                                       const std::string& operation, std::string_view id = {});
+
+// The event that names what an earlier run of a repeated operation did: the first of its events. It
+// must be one of `types`, and about the record `id` where one is given.
 const Event& repeated_event(const Storage::Outcome& outcome,
                             std::initializer_list<std::string_view> types, std::string_view id,
                             const std::string& operation);
+
+// The record that a repeated operation made, as its event holds it. Throws corrupt.
+template <class T>
+T record_in(const Event& event, const std::string& operation) {
+  T record;
+  Issues issues;
+  const bool fits =
+      event.data && schema::schema_of<T>().decode(event.data->view(), schema::Form::stored, record,
+                                                  issues, stored_limits);
+  if (fits) return record;
+  const std::string name = event.session_id.str() + "#" + std::to_string(event.sequence);
+  StorageError error = failure(ErrorCode::corrupt,
+                               "event " + name + " does not hold what it should", operation, name);
+  error.issues = std::move(issues);
+  throw error;
+}
+
+// The same for an operation that changed a record by `update`: of what both name, the event must
+// tell what the update asks for. What was so before the first run, its event does not tell.
+template <class T>
+void check_repeated_update(const Storage::Outcome& outcome,
+                           std::initializer_list<std::string_view> types, std::string_view id,
+                           const schema::Partial<T>& update, const std::string& operation) {
+  const Event& event = repeated_event(outcome, types, id, operation);
+  if (!event.data) return;
+  const schema::Schema<T>& schema = schema::schema_of<T>();
+  T told_last;
+  schema.apply(update, told_last);
+  schema.patch(told_last, event.data->view());
+  T asked_last;
+  schema.patch(asked_last, event.data->view());
+  schema.apply(update, asked_last);
+  std::string difference;
+  if (schema.diff(told_last, asked_last, difference)) throw_used_otherwise(outcome, operation, id);
+}
 
 }  // namespace actionflows

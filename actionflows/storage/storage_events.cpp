@@ -207,8 +207,13 @@ Task<Event> Storage::append_event(const SessionId& session, EventData data,
               event.data ? event.data->view() : std::string_view());
   };
   const Outcome outcome = co_await transact(session, "append_event", context, change);
-  if (outcome.result.repeated)
-    co_return repeated_event(outcome, {event.type.str()}, {}, "append_event");
+  if (outcome.result.repeated) {
+    const Event& told = repeated_event(outcome, {event.type.str()}, {}, "append_event");
+    const bool same = told.chain_id == event.chain_id && told.step_id == event.step_id &&
+                      told.data == event.data && (!data.at || told.at == *data.at);
+    if (!same) throw_used_otherwise(outcome, "append_event", session.str());
+    co_return told;
+  }
   event.sequence = outcome.result.last_sequence;
   event.operation_id = outcome.operation_id;
   co_return event;

@@ -129,6 +129,51 @@ std::string about_of(const Call& call) {
   }
 }
 
+// What the call asks for, in the terms of Told.
+Model::Told asked_by(const Call& call) {
+  Model::Told asked;
+  const auto waits = [](const StepData& step) {
+    std::string text = "(";
+    for (const std::uint32_t other : step.waits_for) text += " " + std::to_string(other);
+    return text + ")";
+  };
+  switch (call.kind) {
+    case Kind::create_session:
+      asked["user"] = call.user.str();
+      asked["title"] = *call.title;
+      break;
+    case Kind::update_session:
+      if (call.title || call.clears) asked["title"] = call.title.value_or("");
+      if (call.metadata) asked["metadata"] = call.metadata->view();
+      break;
+    case Kind::change_state:
+      if (call.state == SessionState::completed) asked["reason"] = *call.title;
+      break;
+    case Kind::create_chain:
+      asked["chain"] = call.chain_data.title;
+      for (const StepData& step : call.chain_data.steps) asked["chain"] += waits(step);
+      break;
+    case Kind::create_step:
+      asked["step"] = std::to_string(call.chain) + waits(call.step_data);
+      break;
+    case Kind::update_chain:
+    case Kind::update_step: asked["title"] = call.title.value_or(""); break;
+    case Kind::act:
+      if (call.report.result) asked["result"] = call.report.result->view();
+      if (call.report.error) asked["error"] = *call.report.error;
+      break;
+    default: break;
+  }
+  return asked;
+}
+
+bool contradict(const Model::Told& told, const Model::Told& asked) {
+  return std::any_of(told.begin(), told.end(), [&](const auto& field) {
+    const auto same = asked.find(field.first);
+    return same != asked.end() && same->second != field.second;
+  });
+}
+
 Answer told(std::optional<Session> session) {
   Answer answer;
   answer.session = std::move(session);
@@ -248,7 +293,8 @@ std::optional<Answer> Model::repeated(const Call& call) const {
   auto first = within;
   while (first != log.begin() && ours(*(first - 1))) --first;
   const bool same = std::find(names.begin(), names.end(), first->type) != names.end() &&
-                    (about_of(call).empty() || about_of(call) == first->about);
+                    (about_of(call).empty() || about_of(call) == first->about) &&
+                    !contradict(first->told, asked_by(call));
   if (!same) throw Refused{ErrorCode::conflict};
   Answer answer = present(call, *first);
   answer.repeated = true;
@@ -306,8 +352,8 @@ void Model::check_version(const Call& call, std::uint64_t found) const {
   if (call.expected_version && *call.expected_version != found) throw Refused{ErrorCode::conflict};
 }
 
-void Model::log(Entry& entry, const Call& call, std::string type, std::string about) {
-  entry.log.push_back({std::move(type), std::move(about), call.operation_id});
+void Model::log(Entry& entry, const Call& call, std::string type, std::string about, Told told) {
+  entry.log.push_back({std::move(type), std::move(about), call.operation_id, std::move(told)});
 }
 
 void Model::commit(const Call& call, Entry changed) {
@@ -395,7 +441,7 @@ Answer Model::create_session(const Call& call) {
   for (const auto& [number, in] : entry.chains)
     session.chain_count = std::max(session.chain_count, number);
   entry.session = session;
-  log(entry, call, "session:created");
+  log(entry, call, "session:created", {}, asked_by(call));
   commit(call, std::move(entry));
   return told(entries_[call.session].session);
 }
@@ -409,8 +455,11 @@ Answer Model::update_session(const Call& call) {
   if (call.clears) session.title.reset();
   if (call.metadata) session.metadata = call.metadata;
   if (session == before) return told(session);
+  Told told_of = asked_by(call);
+  if (session.title == before.title) told_of.erase("title");
+  if (session.metadata == before.metadata) told_of.erase("metadata");
   touch_record(session, now_);
-  log(entry, call, "session:updated");
+  log(entry, call, "session:updated", {}, std::move(told_of));
   commit(call, std::move(entry));
   return told(entries_[call.session].session);
 }
@@ -423,7 +472,7 @@ Answer Model::change_state(const Call& call) {
   if (session.state == SessionState::completed) throw Refused{ErrorCode::illegal_transition};
   session.state = *call.state;
   touch_record(session, now_);
-  log(entry, call, state_events.at(*call.state));
+  log(entry, call, state_events.at(*call.state), {}, asked_by(call));
   if (session.state == SessionState::completed) {
     session.completed_at = now_;
     session.end_reason = call.title;
@@ -478,7 +527,7 @@ Answer Model::create_chain(const Call& call) {
   if (number > limits_.max_chains || in.chain.step_count > limits_.max_steps)
     throw Refused{ErrorCode::exhausted};
   touch_record(session, now_);
-  log(entry, call, "chain:compiled", in.chain.chain_id.str());
+  log(entry, call, "chain:compiled", in.chain.chain_id.str(), asked_by(call));
   log(entry, call, "session:updated");
   const Chain made = in.chain;
   commit(call, std::move(entry));
@@ -493,7 +542,7 @@ Answer Model::update_chain(const Call& call) {
   if (chain.title == *call.title) return told(chain);
   chain.title = *call.title;
   touch_record(chain, now_);
-  log(entry, call, "chain:updated", chain.chain_id.str());
+  log(entry, call, "chain:updated", chain.chain_id.str(), asked_by(call));
   const Chain made = chain;
   commit(call, std::move(entry));
   return told(made);
@@ -560,7 +609,7 @@ Answer Model::create_step(const Call& call) {
   step.number = number;
   step.created_at = step.updated_at = now_;
   step.version = 1;
-  log(entry, call, "step:created", step.step_id.str());
+  log(entry, call, "step:created", step.step_id.str(), asked_by(call));
   settle(call, entry, in, before);
   const Step made = step;
   commit(call, std::move(entry));
@@ -575,7 +624,7 @@ Answer Model::update_step(const Call& call) {
   if (step.learning == call.title) return told(step);
   step.learning = call.title;
   touch_record(step, now_);
-  log(entry, call, "step:updated", step.step_id.str());
+  log(entry, call, "step:updated", step.step_id.str(), asked_by(call));
   const Step made = step;
   commit(call, std::move(entry));
   return told(made);
@@ -620,6 +669,8 @@ Answer Model::act(const Call& call) {
   }
   const Chain before = in.chain;
   const bool ran = step.status == StepStatus::in_progress;
+  const auto error_before = step.error;
+  const auto result_before = step.result;
   step.status = to->second;
   if (call.action == StepAction::start) {
     ++step.attempt;
@@ -637,7 +688,10 @@ Answer Model::act(const Call& call) {
     if (call.report.error) step.error = call.report.error;
   }
   touch_record(step, now_);
-  log(entry, call, action_events.at(call.action), step.step_id.str());
+  Told told_of = asked_by(call);
+  if (step.error == error_before) told_of.erase("error");
+  if (step.result == result_before) told_of.erase("result");
+  log(entry, call, action_events.at(call.action), step.step_id.str(), std::move(told_of));
   settle(call, entry, in, before);
   const Step made = step;
   commit(call, std::move(entry));

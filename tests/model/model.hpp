@@ -101,10 +101,13 @@ class Model {
     Chain chain;
     std::map<std::uint32_t, Step> steps;
   };
+  // What a change made anew, field by field, as far as a repeated call is compared with it.
+  using Told = std::map<std::string, std::string>;
   struct LogEntry {
     std::string type;
     std::string about;  // the chain or step; empty: the session
     std::string operation_id;
+    Told told;
   };
   // All that stands under one session id.
   struct Entry {
@@ -167,7 +170,8 @@ class Model {
                   const std::optional<std::string>& reason);
   void archive_failed(const Call& call, Entry& entry);
   void settle(const Call& call, Entry& entry, ChainEntry& chain, const Chain& before);
-  void log(Entry& entry, const Call& call, std::string type, std::string about = {});
+  void log(Entry& entry, const Call& call, std::string type, std::string about = {},
+           Told told = {});
   void end(const Call& call, Entry& entry, const std::string& type);
   void expire(Entry& entry);
   // Makes `changed` what stands, within the limits of the log.
