@@ -1,5 +1,6 @@
 #include "cli/import.hpp"
 
+#include "actionflows/services/interchange.hpp"
 #include "cli/quantities.hpp"
 #include "cli/run_tasks.hpp"
 
@@ -77,7 +78,9 @@ std::optional<LineReader::Line> Importer::take() {
 Task<void> Importer::store(LineReader::Line line) {
   const std::uint64_t number = line.number;
   try {
-    if (line.too_long) throw StorageError(ErrorCode::invalid, "the line is longer than 64 MiB");
+    if (line.too_long)
+      throw StorageError(ErrorCode::invalid,
+                         fmt::format("the line is longer than {} MiB", max_line_bytes >> 20));
     const bool stored = co_await backend_.import_line(std::move(line.text), options_.user);
     ++(stored ? report_.stored : report_.present);
   } catch (const StorageError& error) {

@@ -85,7 +85,7 @@ TEST_F(ImportTest, ALineThatIsTooLongIsRefused) {
   const ImportReport report = import("a\n" + std::string(200, 'x') + "\nb\n");
   EXPECT_EQ(report.stored, 2U);
   EXPECT_EQ(report.refused, 1U);
-  EXPECT_THAT(refused_, ElementsAre("line 2: the line is longer than 64 MiB"));
+  EXPECT_THAT(refused_, ElementsAre("line 2: the line is longer than 256 MiB"));
 }
 
 TEST_F(ImportTest, WhatStandsBeforeACutIsStored) {

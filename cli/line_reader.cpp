@@ -26,7 +26,7 @@ bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\v\f"
 
 struct LineReader::Input {
   std::string name;  // for messages
-  std::size_t max_line_bytes = 0;
+  std::size_t longest = 0;
   gzFile file = nullptr;
   std::optional<std::uint64_t> size;
 
@@ -83,13 +83,13 @@ bool LineReader::Input::read_line(Line& line) {
     rest.remove_prefix(used);
     bytes += used;
     // One byte more than allowed may be a \r.
-    line.too_long = line.too_long || line.text.size() + piece.size() > max_line_bytes + 1;
+    line.too_long = line.too_long || line.text.size() + piece.size() > longest + 1;
     if (!line.too_long) line.text += piece;
   }
   if (!begun) return false;
   ++lines;
   if (line.text.ends_with('\r')) line.text.pop_back();
-  line.too_long = line.too_long || line.text.size() > max_line_bytes;
+  line.too_long = line.too_long || line.text.size() > longest;
   if (line.too_long) line.text = {};
   return true;
 }
@@ -122,9 +122,9 @@ Failure LineReader::Input::damage() const {
   return Failure(fmt::format("the gzip data of {} is damaged {}", name, place));
 }
 
-LineReader::LineReader(const std::string& file, std::size_t max_line_bytes)
+LineReader::LineReader(const std::string& file, std::size_t longest)
     : input_(std::make_unique<Input>()) {
-  input_->max_line_bytes = max_line_bytes;
+  input_->longest = longest;
   input_->open(file);
 }
 

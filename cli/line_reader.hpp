@@ -1,6 +1,8 @@
 // The lines of a file or of standard input, unpacked where they are gzipped.
 #pragma once
 
+#include "actionflows/services/interchange.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,7 +17,7 @@ class LineReader {
  public:
   // Opens `file`; "-" is standard input. Whether it is gzipped (one member or several) is seen from
   // its first bytes, not from its name. Throws Failure when it can't be read.
-  explicit LineReader(const std::string& file, std::size_t max_line_bytes = std::size_t{64} << 20);
+  explicit LineReader(const std::string& file, std::size_t longest = max_line_bytes);
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
@@ -23,7 +25,7 @@ class LineReader {
   struct Line {
     std::uint64_t number = 0;  // from 1, blank ones counted
     std::string text;          // without its line end, \n or \r\n; empty when too long
-    bool too_long = false;     // passed over: longer than `max_line_bytes`
+    bool too_long = false;     // passed over: longer than `longest`
   };
 
   // The next line that is not blank; nullopt: there are no more. Throws Failure, once what stands

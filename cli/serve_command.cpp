@@ -212,7 +212,7 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
   const CLI::Validator positive(refuse_zero, "", "positive");
   add_flag(command, "body-limit", flags.body_limit, "SIZE",
            "of a request's body; of an import "
-           "64MiB")
+           "256MiB")
       ->check(positive);
   add_flag(command, "max-connections", flags.max_connections, "N", "at the same time")
       ->check(positive);

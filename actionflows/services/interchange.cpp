@@ -91,8 +91,7 @@ auto ended_names() {
                                           {"skipped", StepStatus::skipped}});
 }
 
-// A line may hold many records; each of them is bounded where it is stored.
-constexpr json::Limits line_limits{std::size_t{256} << 20, 72};
+constexpr json::Limits line_limits{max_line_bytes, 72};
 
 }  // namespace
 
@@ -386,7 +385,7 @@ SessionImage image_of_line(std::string_view line, Timestamp now, std::chrono::mi
   return RunImage(std::move(run), *id, now, ttl, defaults).make();
 }
 
-std::string line_of_image(const SessionImage& image) {
+std::string line_of_image(const SessionImage& image, std::size_t max_bytes) {
   ExportLine line;
   line.session.user = image.session.user_id;
   line.session.cwd = image.session.cwd;
@@ -403,7 +402,12 @@ std::string line_of_image(const SessionImage& image) {
   line.events = image.events;
   std::string text;
   schema::schema_of<ExportLine>().encode(line, schema::Form::full, text);
-  return text;
+  if (text.size() <= max_bytes) return text;
+  const std::string& id = image.session.session_id.str();
+  throw failure(ErrorCode::exhausted,
+                "session " + id + " takes a line of " + std::to_string(text.size()) +
+                    " bytes; at most " + std::to_string(max_bytes) + " can be imported",
+                "export", id);
 }
 
 // ---- reading a session as a whole ---------------------------------------------------------------

@@ -14,11 +14,16 @@
 #include "actionflows/storage/storage.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace actionflows {
+
+// The longest line, in bytes, that is imported, and so that is exported. It may hold many records;
+// each of them is bounded where it is stored.
+inline constexpr std::size_t max_line_bytes = std::size_t{256} << 20;
 
 struct ImportDefaults {
   // Whose the runs are that name no user.
@@ -30,8 +35,9 @@ struct ImportDefaults {
 SessionImage image_of_line(std::string_view line, Timestamp now, std::chrono::milliseconds ttl,
                            const ImportDefaults& defaults = {});
 
-// The export form of an image, without a line end. The same image gives the same bytes.
-std::string line_of_image(const SessionImage& image);
+// The export form of an image, without a line end. The same image gives the same bytes. Throws
+// exhausted when it would be longer than `max_bytes`: it could not be imported.
+std::string line_of_image(const SessionImage& image, std::size_t max_bytes = max_line_bytes);
 
 // The session as a whole, as of one moment. nullopt: there is no such session. Throws corrupt;
 // conflict (retryable) when it was changed again and again while it was read.

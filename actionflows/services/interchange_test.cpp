@@ -137,6 +137,20 @@ TEST_F(Interchange, ALongChainTellsItsStepsInSeveralEvents) {
   EXPECT_EQ(run(log.verify(run_image.session.session_id)).outcome, Verification::Outcome::equal);
 }
 
+TEST_F(Interchange, ALineThatCouldNotBeImportedIsNotExported) {
+  const SessionImage whole = image(recorded_run);
+  const std::string line = line_of_image(whole);
+  EXPECT_EQ(line_of_image(whole, line.size()), line);
+  try {
+    line_of_image(whole, line.size() - 1);
+    FAIL();
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.code(), ErrorCode::exhausted);
+    EXPECT_EQ(error.record, whole.session.session_id.str());
+    EXPECT_FALSE(error.retryable);
+  }
+}
+
 TEST_F(Interchange, WhitespaceAroundALineMakesNoOtherRun) {
   const SessionId id = image(recorded_run).session.session_id;
   const std::string line(recorded_run);

@@ -33,7 +33,7 @@ void AdminApi::add_to(Routes& routes) {
        .audience = Audience::full_access,
        .body = "InterchangeLine",
        .body_type = ndjson,
-       .body_limit = max_import_bytes,
+       .body_limit = max_line_bytes,
        .query = import_parameters,
        .status = 201,
        .answer = "Import"},

@@ -10,9 +10,6 @@
 
 namespace actionflows::api {
 
-// The longest line that can be imported, in bytes.
-inline constexpr std::size_t max_import_bytes = std::size_t{64} << 20;
-
 // Thread-safety: shared objects: safe. Services and metrics must outlive it.
 class AdminApi {
  public:
