@@ -71,9 +71,7 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds) {
   if (!is_memory(url)) throw unknown_storage(url);
   MemoryOptions options;
-  options.limits.touch_interval = bounds.touch_interval;
-  options.limits.log_retention = bounds.log_retention;
-  options.limits.archive_retention = bounds.archive_retention;
+  options.limits = bounds.limits;
   options.max_sessions = bounds.max_sessions;
   options.max_bytes = bounds.max_bytes;
   return make_memory_storage(options);

@@ -37,10 +37,8 @@ StorageChoice choose_storage(const StorageWishes& wishes);
 struct StorageBounds {
   std::uint64_t max_sessions = 1'000'000;
   std::uint64_t max_bytes = std::uint64_t{4} << 30;
-  // See activity_interval (services/session_service.hpp).
-  std::chrono::milliseconds touch_interval = std::chrono::minutes(1);
-  std::chrono::milliseconds log_retention = DriverLimits{}.log_retention;
-  std::chrono::milliseconds archive_retention = DriverLimits{}.archive_retention;
+  // Of the touch interval, see activity_interval (services/session_service.hpp).
+  DriverLimits limits{.touch_interval = std::chrono::minutes(1)};
 };
 
 // The storage at `url`, ready for use. Throws UsageError for a URL that is none of the above.

@@ -87,7 +87,7 @@ TEST(OpenStorage, OpensWhatWasChosen) {
 
 TEST(OpenStorage, TheTouchIntervalReachesTheDriver) {
   StorageBounds bounds;
-  bounds.touch_interval = std::chrono::milliseconds(300);
+  bounds.limits.touch_interval = std::chrono::milliseconds(300);
   const auto driver = open_storage("memory:", bounds);
   Commit commit;
   commit.session = *SessionId::parse("s");

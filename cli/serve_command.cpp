@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <limits>
 #include <memory>
 #include <thread>
 
@@ -47,9 +48,13 @@ struct ServeFlags {
 
   Count max_sessions{StorageBounds{}.max_sessions};
   Size max_bytes{StorageBounds{}.max_bytes};
+  Count max_events{DriverLimits{}.max_events};
+  Count max_chains{DriverLimits{}.max_chains};
+  Count max_steps{DriverLimits{}.max_steps};
+  Size max_record_bytes{StorageOptions{}.record_limits.max_bytes};
   Duration session_ttl{StorageOptions{}.session_ttl};
-  Duration log_retention{StorageBounds{}.log_retention};
-  Duration archive_retention{StorageBounds{}.archive_retention};
+  Duration log_retention{DriverLimits{}.log_retention};
+  Duration archive_retention{DriverLimits{}.archive_retention};
   Duration sweep_interval{AppOptions{}.sweep_interval};
 
   std::string log_format = "logfmt";
@@ -80,15 +85,25 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
   return options;
 }
 
+// Beyond what numbers of chains and steps can be, there is nothing left to limit.
+std::uint32_t highest_number(Count limit) {
+  constexpr std::uint64_t highest = std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::min(limit.value, highest));
+}
+
 Storage open(const StorageChoice& choice, const ServeFlags& flags) {
-  const StorageBounds bounds{
-      .max_sessions = flags.max_sessions.value,
-      .max_bytes = flags.max_bytes.bytes,
-      .touch_interval = activity_interval(flags.session_ttl.value, flags.token_idle_limit.value),
-      .log_retention = flags.log_retention.value,
-      .archive_retention = flags.archive_retention.value};
+  const StorageBounds bounds{.max_sessions = flags.max_sessions.value,
+                             .max_bytes = flags.max_bytes.bytes,
+                             .limits = {.max_events = flags.max_events.value,
+                                        .max_chains = highest_number(flags.max_chains),
+                                        .max_steps = highest_number(flags.max_steps),
+                                        .touch_interval = activity_interval(
+                                            flags.session_ttl.value, flags.token_idle_limit.value),
+                                        .log_retention = flags.log_retention.value,
+                                        .archive_retention = flags.archive_retention.value}};
   StorageOptions options;
   options.session_ttl = flags.session_ttl.value;
+  options.record_limits.max_bytes = flags.max_record_bytes.bytes;
   return Storage(open_storage(choice.url, bounds), options);
 }
 
@@ -227,6 +242,15 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
       ->check(positive);
   add_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory")->check(positive);
   add_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory")->check(positive);
+  add_flag(command, "max-events", flags.max_events, "N", "in a session's log, until it is pruned")
+      ->check(positive);
+  add_flag(command, "max-chains", flags.max_chains, "N", "of a session, deleted ones included")
+      ->check(positive);
+  add_flag(command, "max-steps", flags.max_steps, "N", "of a chain, deleted ones included")
+      ->check(positive);
+  add_flag(command, "max-record-bytes", flags.max_record_bytes, "SIZE",
+           "of a session, chain, step or event's data as JSON")
+      ->check(positive);
   add_flag(command, "session-ttl", flags.session_ttl, "DURATION",
            "a session ends so long after its last activity")
       ->check(positive);

@@ -110,6 +110,17 @@ TEST(Serve, ImportsBeforeItServes) {
   EXPECT_THAT(run_program({"verify", "--server", server.url()}).out, StartsWith("2 of 2 sessions"));
 }
 
+TEST(Serve, LimitsAreThoseThatAreAskedFor) {
+  const std::vector<std::pair<std::string, std::string>> limits = {
+      {"--max-events", "log is full: prune it (limit 2)"},
+      {"--max-chains", "too many chains (limit 2)"},
+      {"--max-steps", "too many steps (limit 2)"}};
+  for (const auto& [flag, refusal] : limits) {
+    ServerProcess server({flag, "2", "--import", fixture("runs.ndjson")});
+    EXPECT_THAT(server.process().err(), HasSubstr(refusal)) << flag;
+  }
+}
+
 TEST(Serve, DoesNotServeWithoutTheFileItIsToImport) {
   const Finished done = run_program({"serve", "--port", "0", "--import", "/nowhere/runs.ndjson"});
   EXPECT_EQ(done.exit_code, 1);
@@ -164,8 +175,10 @@ TEST(Usage, HelpIsNoFailure) {
 
 TEST(Usage, DefaultsStandInTheHelp) {
   const std::string help = run_program({"serve", "--help"}).out;
-  for (const char* shown : {"--port N=3001 (Env:ACTIONFLOWS_PORT)", "--host HOST=127.0.0.1",
-                            "--body-limit SIZE=5MiB", "--session-ttl DURATION=1d"})
+  for (const char* shown :
+       {"--port N=3001 (Env:ACTIONFLOWS_PORT)", "--host HOST=127.0.0.1", "--body-limit SIZE=5MiB",
+        "--session-ttl DURATION=1d", "--max-events N=10000 (Env:ACTIONFLOWS_MAX_EVENTS)",
+        "--max-record-bytes SIZE=2MiB"})
     EXPECT_THAT(help, HasSubstr(shown));
 }
 
@@ -193,6 +206,10 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"serve", "--body-limit", "5 elephants"},
       {"serve", "--body-limit", "0"},
       {"serve", "--max-sessions", "-1"},
+      {"serve", "--max-events", "0"},
+      {"serve", "--max-chains", "0"},
+      {"serve", "--max-steps", "many"},
+      {"serve", "--max-record-bytes", "0"},
       {"serve", "--max-streams", "99999999999999999999"},
       {"serve", "--session-ttl", "1"},
       {"serve", "--log-format", "xml"},
