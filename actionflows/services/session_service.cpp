@@ -21,6 +21,12 @@ struct Token {
   std::string secret;
 };
 
+// What a token is held against.
+struct Standing {
+  std::optional<Session> session;  // nullopt: it is gone
+  std::optional<Credentials> credentials;
+};
+
 std::optional<Token> parse_token(std::string_view text) {
   if (!text.starts_with(token_prefix)) return std::nullopt;
   text.remove_prefix(token_prefix.size());
@@ -44,6 +50,50 @@ std::string operation_of(SessionState state) {
 }
 
 std::string digest_of(std::string_view secret) { return hex(sha256(secret)); }
+
+std::string new_secret(Random& random) {
+  std::array<char, secret_bytes> secret;
+  random.fill(std::as_writable_bytes(std::span(secret)));
+  return {secret.data(), secret.size()};
+}
+
+// The token and what is stored of it, expiring as told.
+IssuedToken put_new_token(Transaction& tx, const std::optional<Credentials>& before,
+                          std::string_view secret, Timestamp expires_at) {
+  Credentials after;
+  after.token_sha256 = digest_of(secret);
+  after.issued_at = tx.at();
+  after.expires_at = expires_at;
+  tx.set_credentials(before, after);
+  return {std::string(token_prefix) + base64url(tx.session_id().str()) + '.' + base64url(secret),
+          expires_at};
+}
+
+// A repeated call could not answer with the first one's token, which is stored nowhere.
+Context without_operation_id(const Context& context) {
+  Context once = context;
+  once.operation_id.clear();
+  return once;
+}
+
+Task<Standing> standing_of(Transaction& tx) {
+  co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
+  Standing found;
+  if (!tx.live() || tx.expired()) co_return found;
+  found.session = co_await tx.session();
+  found.credentials = co_await tx.credentials();
+  co_return found;
+}
+
+bool accepts(const Token& token, const Standing& found, Timestamp now,
+             std::chrono::milliseconds idle_limit) {
+  // The digest is compared in every case, so that a refusal's time tells nothing of its reason.
+  const std::string nobody(digest_of("").size(), '-');
+  const bool right = equal_in_constant_time(
+      digest_of(token.secret), found.credentials ? found.credentials->token_sha256 : nobody);
+  return right && found.session && found.credentials->expires_at > now &&
+         now - found.session->last_activity_at < idle_limit;
+}
 
 }  // namespace
 
@@ -103,28 +153,38 @@ Task<void> SessionService::logout(const SessionId& id, const Context& context) {
 }
 
 Task<IssuedToken> SessionService::issue_token(const SessionId& id, const Context& context) {
-  std::array<char, secret_bytes> secret;
-  storage_.random().fill(std::as_writable_bytes(std::span(secret)));
-  const std::string_view secret_view(secret.data(), secret.size());
+  const std::string secret = new_secret(storage_.random());
+  const Context once = without_operation_id(context);
   IssuedToken issued;
-  issued.token = std::string(token_prefix) + base64url(id.str()) + '.' + base64url(secret_view);
-  // A repeated call could not answer with the first one's token, which is stored nowhere.
-  Context once = context;
-  once.operation_id.clear();
   Storage::Change change = [&](Transaction& tx) -> Task<void> {
     co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
-    const Session session = co_await tx.session();
-    if (session.state == SessionState::completed)
-      throw failure(ErrorCode::illegal_transition, "session " + id.str() + " is completed",
-                    tx.operation(), id.str());
+    check_open(co_await tx.session(), tx.operation());
     const std::optional<Credentials> before = co_await tx.credentials();
-    Credentials after;
-    after.token_sha256 = digest_of(secret_view);
-    after.issued_at = tx.at();
-    after.expires_at = issued.expires_at = tx.at() + options_.token_lifetime;
-    tx.set_credentials(before, after);
+    issued = put_new_token(tx, before, secret, tx.at() + options_.token_lifetime);
   };
   co_await storage_.transact(id, "issue_token", once, change);
+  co_return issued;
+}
+
+Task<std::optional<IssuedToken>> SessionService::rotate_token(std::string_view text,
+                                                              const Context& context) {
+  const std::optional<Token> token = parse_token(text);
+  if (!token) co_return std::nullopt;
+  const std::string secret = new_secret(storage_.random());
+  const Context once = without_operation_id(context);
+  std::optional<IssuedToken> issued;
+  // The token is looked at within the exchange: one that is revoked or exchanged meanwhile brings
+  // forth no other.
+  Storage::Change change = [&](Transaction& tx) -> Task<void> {
+    issued.reset();
+    const Standing found = co_await standing_of(tx);
+    if (!accepts(*token, found, tx.at(), options_.token_idle_limit)) co_return;
+    check_open(*found.session, tx.operation());
+    const Timestamp expires_at =
+        std::min(found.credentials->expires_at, tx.at() + options_.token_lifetime);
+    issued = put_new_token(tx, found.credentials, secret, expires_at);
+  };
+  co_await storage_.transact(token->session, "rotate_token", once, change);
   co_return issued;
 }
 
@@ -140,36 +200,37 @@ Task<void> SessionService::revoke_token(const SessionId& id, const Context& cont
     repeated_event(outcome, {"session:token_revoked"}, {}, "revoke_token");
 }
 
-Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) {
+Task<std::optional<Session>> SessionService::session_of(std::string_view text) {
   const std::optional<Token> token = parse_token(text);
   if (!token) co_return std::nullopt;
-  std::optional<Session> session;
-  std::optional<Credentials> credentials;
-  Storage::Change look = [&](Transaction& tx) -> Task<void> {
-    co_await tx.load(RecordKey::of_session(), RecordKey::of_credentials());
-    if (!tx.live() || tx.expired()) co_return;
-    session = co_await tx.session();
-    credentials = co_await tx.credentials();
-  };
+  Standing found;
+  Storage::Change look = [&](Transaction& tx) -> Task<void> { found = co_await standing_of(tx); };
   co_await storage_.transact(token->session, "authenticate", Context::none(), look);
-
   const Timestamp now = storage_.clock().now();
-  // The digest is compared in every case, so that a refusal's time tells nothing of its reason.
-  const std::string nobody(digest_of("").size(), '-');
-  const bool right = equal_in_constant_time(digest_of(token->secret),
-                                            credentials ? credentials->token_sha256 : nobody);
-  if (!right || !session || credentials->expires_at <= now) co_return std::nullopt;
-  if (now - session->last_activity_at >= options_.token_idle_limit) co_return std::nullopt;
-  if (now - session->last_activity_at >=
-      activity_interval(storage_.options().session_ttl, options_.token_idle_limit)) {
+  if (!accepts(*token, found, now, options_.token_idle_limit)) co_return std::nullopt;
+  co_return std::move(found.session);
+}
+
+Task<std::optional<Bearer>> SessionService::check(std::string_view text) {
+  const std::optional<Session> session = co_await session_of(text);
+  if (!session) co_return std::nullopt;
+  co_return Bearer{session->session_id, session->user_id};
+}
+
+Task<std::optional<Bearer>> SessionService::authenticate(std::string_view text) {
+  const std::optional<Session> session = co_await session_of(text);
+  if (!session) co_return std::nullopt;
+  const auto interval =
+      activity_interval(storage_.options().session_ttl, options_.token_idle_limit);
+  if (storage_.clock().now() - session->last_activity_at >= interval) {
     try {
-      co_await storage_.touch_session(token->session);
+      co_await storage_.touch_session(session->session_id);
     } catch (const StorageError& error) {
       if (error.code() != ErrorCode::not_found) throw;
       co_return std::nullopt;  // it ended at this very moment
     }
   }
-  co_return Bearer{token->session, session->user_id};
+  co_return Bearer{session->session_id, session->user_id};
 }
 
 }  // namespace actionflows

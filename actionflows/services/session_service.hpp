@@ -59,13 +59,22 @@ class SessionService {
   // A token of 256 random bits; only its SHA-256 is stored. The session's earlier token is refused
   // from this moment on. not_found; illegal_transition (a completed session).
   Task<IssuedToken> issue_token(const SessionId& id, const Context& context = Context::none());
+  // A new token in the place of this one, for the rest of its time: rotating never adds to it.
+  // nullopt: as from `check`, at the moment of the exchange. illegal_transition (a completed
+  // session).
+  Task<std::optional<IssuedToken>> rotate_token(std::string_view token,
+                                                const Context& context = Context::none());
   // Refused from this moment on, on every instance. Nothing to revoke: nothing happens. not_found.
   Task<void> revoke_token(const SessionId& id, const Context& context = Context::none());
   // nullopt: not a token of a living session, revoked, idle too long, or too old. A backend that
-  // can't be asked throws: it is never taken for a yes or a no. Counts as activity of the session.
+  // can't be asked throws: it is never taken for a yes or a no.
+  Task<std::optional<Bearer>> check(std::string_view token);
+  // The same, and counts as activity of the session.
   Task<std::optional<Bearer>> authenticate(std::string_view token);
 
  private:
+  // Of a token that is accepted; else nullopt.
+  Task<std::optional<Session>> session_of(std::string_view token);
   Task<Session> change_state(const SessionId& id, SessionState state,
                              std::optional<std::string> reason, const Context& context);
 

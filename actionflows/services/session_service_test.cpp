@@ -160,6 +160,60 @@ TEST_F(Tokens, AreRefusedWhenTheyAreTooOldHoweverBusy) {
   EXPECT_TRUE(get(s));
 }
 
+TEST_F(Tokens, ThatAreOnlyCheckedCountAsNoActivity) {
+  const std::string token = issue();
+  clock.advance(1h);
+  const std::optional<Bearer> bearer = run(sessions.check(token));
+  ASSERT_TRUE(bearer);
+  EXPECT_EQ(bearer->session, s);
+  EXPECT_EQ(bearer->user.str(), "ann");
+  clock.advance(1h);
+  EXPECT_FALSE(run(sessions.check(token)));
+  EXPECT_FALSE(accepted(token));
+}
+
+TEST_F(Tokens, AreRotatedWithoutLivingLonger) {
+  const IssuedToken first = run(sessions.issue_token(s));
+  std::string token = first.token;
+  for (int hour = 1; hour < 24; ++hour) {
+    clock.advance(1h);
+    const std::optional<IssuedToken> next = run(sessions.rotate_token(token));
+    ASSERT_TRUE(next) << hour;
+    EXPECT_EQ(next->expires_at, first.expires_at);
+    EXPECT_FALSE(accepted(token)) << "exchanged";
+    token = next->token;
+    EXPECT_TRUE(accepted(token));
+  }
+  clock.advance(1h);
+  EXPECT_FALSE(accepted(token));
+  EXPECT_FALSE(run(sessions.rotate_token(token)));
+}
+
+TEST_F(Tokens, ThatAreNotAcceptedAreNotRotated) {
+  const std::string old = issue();
+  const std::string token = issue();
+  EXPECT_FALSE(run(sessions.rotate_token(old)));
+  EXPECT_FALSE(run(sessions.rotate_token("aft.")));
+  EXPECT_TRUE(accepted(token));
+  run(sessions.revoke_token(s));
+  EXPECT_FALSE(run(sessions.rotate_token(token)));
+  EXPECT_EQ(event_types(s).back(), "session:token_revoked");
+}
+
+TEST_F(Tokens, AreNotRotatedWhenTheyAreRevokedAtThisMoment) {
+  const std::string token = issue();
+  const auto revoke = [&]() -> Task<void> { co_await sessions.revoke_token(s); };
+  meanwhile(revoke);
+  EXPECT_FALSE(run(sessions.rotate_token(token)));
+  EXPECT_EQ(event_types(s).back(), "session:token_revoked");
+}
+
+TEST_F(Tokens, OfCompletedSessionsAreNotRotated) {
+  const std::string token = issue();
+  run(sessions.complete(s));
+  EXPECT_EQ(error_of(sessions.rotate_token(token)).code(), ErrorCode::illegal_transition);
+}
+
 TEST_F(Tokens, CountAsActivityAtMostOnceAMinute) {
   const std::string token = issue();
   int touches = 0;

@@ -77,6 +77,11 @@ const std::shared_ptr<const Principal>& principal_of(const http::Request& reques
   return principal ? *principal : anyone;
 }
 
+http::Response credentials_refused() {
+  return unauthenticated("these credentials are not accepted (any more)",
+                         "Bearer error=\"invalid_token\"");
+}
+
 // ---- keys ---------------------------------------------------------------------------------------
 
 ApiKeys ApiKeys::load(const std::filesystem::path& file) {
@@ -153,9 +158,7 @@ Task<std::optional<http::Response>> Access::guard(http::Request& request) {
   std::shared_ptr<const Principal> principal;
   const auto credentials = bearer_credentials(*header);
   if (credentials) principal = co_await authenticate(*credentials);
-  if (!principal)
-    co_return unauthenticated("these credentials are not accepted (any more)",
-                              "Bearer error=\"invalid_token\"");
+  if (!principal) co_return credentials_refused();
   if (!principal->has_full_access()) {
     const bool theirs = co_await is_theirs(*principal, request);
     if (!theirs) {
@@ -182,7 +185,7 @@ Task<std::shared_ptr<const Principal>> Access::authenticate(std::string_view cre
 
 Task<bool> Access::is_still_accepted(const Principal& principal) {
   if (principal.bearer) {
-    const std::optional<Bearer> bearer = co_await sessions_.authenticate(principal.proof);
+    const std::optional<Bearer> bearer = co_await sessions_.check(principal.proof);
     co_return bearer.has_value();
   }
   co_return principal.proof.empty() || keys()->find_digest(principal.proof) != nullptr;

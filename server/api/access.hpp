@@ -31,6 +31,9 @@ struct Principal {
 // Whom Access::guard found out. Without a guard: anyone, with full access.
 const std::shared_ptr<const Principal>& principal_of(const http::Request& request);
 
+// 401: they were accepted never, or once.
+http::Response credentials_refused();
+
 // The file of API keys: `name:sha256` a line, the digest of the key in hexadecimal; lines that are
 // empty or begin with # are passed over. Several keys may share a name, so that one can be replaced
 // without a moment of refusal.
@@ -68,7 +71,8 @@ class Access {
   // Throws unavailable, timeout: whoever can't be checked is not let in.
   Task<std::optional<http::Response>> guard(http::Request& request);
 
-  // Whether the guard would still let them in: for what goes on for long. Throws as the guard does.
+  // Whether the guard would still let them in: for what goes on for long. Counts as no activity of
+  // a token's session, which an open stream must not keep alive. Throws as the guard does.
   Task<bool> is_still_accepted(const Principal& principal);
 
  private:

@@ -308,6 +308,17 @@ TEST_F(AccessByToken, ItsStreamsEndWhenItIsRevoked) {
   }
 }
 
+TEST_F(AccessByToken, IsExchangedForOneOfItsOwnSessionOnly) {
+  const Reply refused = ann_.post("/v1/sessions/a2/token");
+  EXPECT_EQ(refused.status, 403) << "a session of the same user";
+  EXPECT_EQ(refused.at("/type"), "urn:actionflows:problem:forbidden");
+  EXPECT_EQ(key_.get("/v1/sessions/a2/events?type=session:token_issued").at("/items"), "[]");
+  const Reply exchanged = ann_.post("/v1/sessions/a/token");
+  EXPECT_EQ(exchanged.status, 200);
+  EXPECT_EQ(ann_.get("/v1/sessions/a").status, 401);
+  EXPECT_EQ(served_.client(exchanged.at("/token")).get("/v1/sessions/a").status, 200);
+}
+
 TEST_F(AccessByToken, EndsWithItsSession) {
   EXPECT_EQ(ann_.post("/v1/sessions/a/logout").status, 204);
   EXPECT_EQ(ann_.get("/v1/sessions/a2").status, 401);
@@ -345,6 +356,50 @@ TEST(Tokens, AreRefusedWhenIdleOrOld) {
   Client again = served.client(client.post("/v1/sessions/a/token").at("/token"));
   clock.advance(2h);
   EXPECT_EQ(again.get("/v1/sessions/a").status, 401) << "idle for two hours";
+}
+
+TEST(Tokens, AreExchangedWithoutLivingLonger) {
+  FakeClock clock;
+  AppOptions options;
+  options.sweep_interval = 1h;
+  Served served(options, make_memory_storage(), clock);
+  Client client = served.client();
+  client.post("/v1/sessions", R"({"userId":"ann","sessionId":"a"})");
+  Reply token = client.post("/v1/sessions/a/token");
+  const std::string expires = token.at("/expiresAt");
+  for (int hour = 0; hour < 23; ++hour) {
+    clock.advance(1h);
+    token = served.client(token.at("/token")).post("/v1/sessions/a/token");
+    ASSERT_EQ(token.status, 200) << hour;
+    EXPECT_EQ(token.at("/expiresAt"), expires);
+  }
+  clock.advance(1h);
+  EXPECT_EQ(served.client(token.at("/token")).post("/v1/sessions/a/token").status, 401);
+}
+
+TEST(Tokens, AreNotKeptAliveByAStream) {
+  FakeClock clock;
+  AppOptions options;
+  options.sweep_interval = 1h;
+  options.heartbeat = 20ms;
+  Served served(options, make_memory_storage(), clock);
+  Client client = served.client();
+  client.post("/v1/sessions", R"({"userId":"ann","sessionId":"a"})");
+  const std::string token = client.post("/v1/sessions/a/token").at("/token");
+  auto events = served.stream("/v1/sessions/a/stream", Served::bearer(token));
+  auto notices = served.stream("/v1/stream", Served::bearer(token));
+  const auto beat = [](test::EventSource& source) {
+    for (int beats = 0; beats < 3;) beats += source.next()->comment == "heartbeat" ? 1 : 0;
+  };
+  clock.advance(1h);
+  beat(events);
+  beat(notices);
+  clock.advance(1h);
+  for (auto* source : {&events, &notices}) {
+    const auto end = source->next_event();
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->data, R"({"reason":"unauthenticated"})") << "idle for two hours";
+  }
 }
 
 TEST(Tokens, AreNotAcceptedWhileNobodyCanTell) {

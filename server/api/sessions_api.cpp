@@ -4,8 +4,10 @@
 #include "server/api/paging.hpp"
 #include "server/api/parameters.hpp"
 #include "server/api/views.hpp"
+#include "server/http/problem.hpp"
 
 #include <array>
+#include <optional>
 
 namespace actionflows::api {
 namespace {
@@ -85,7 +87,8 @@ void SessionsApi::add_to(Routes& routes) {
       &SessionsApi::touch);
   add(Method::post, "/v1/sessions/{sessionId}/token",
       {.name = "issue_token",
-       .summary = "Issue a token for the session; the one before is refused from then on",
+       .summary = "Issue a token for the session; the one before is refused from then on. With a "
+                  "token: exchange it for a new one that expires when it would have",
        .tag = {},
        .body = "Nothing",
        .body_optional = true,
@@ -164,8 +167,20 @@ Task<Response> SessionsApi::touch(Request& request) {
 Task<Response> SessionsApi::issue_token(Request& request) {
   const Call call(request);
   static_cast<void>(call.optional_body<Nothing>());
-  IssuedToken issued = co_await services_.sessions.issue_token(call.session_id(), call.context());
-  const TokenView view{.token = std::move(issued.token), .expires_at = issued.expires_at};
+  const SessionId session = call.session_id();
+  std::optional<IssuedToken> issued;
+  if (const auto& bearer = call.principal().bearer) {
+    // Else a token that leaked could go on in others, whatever is done to end it.
+    if (session != bearer->session)
+      co_return http::problem(403, "forbidden",
+                              "a token can be exchanged for a new one of its own session: for "
+                              "another session's this takes an API key");
+    issued = co_await services_.sessions.rotate_token(call.principal().proof, call.context());
+    if (!issued) co_return credentials_refused();
+  } else {
+    issued = co_await services_.sessions.issue_token(session, call.context());
+  }
+  const TokenView view{.token = std::move(issued->token), .expires_at = issued->expires_at};
   Response response = Response::json(json_of(view));
   response.add("Cache-Control", "no-store");
   co_return call.with_durability(std::move(response));
