@@ -24,6 +24,13 @@ Task<bool> goes_on(Storage& storage, const SessionId& id) {
   co_return co_await storage.expire_session(id);
 }
 
+// Whether what stands under this id now, a session or what is left of one, is theirs to see.
+Task<bool> may_be_shown(Storage& storage, const Principal& principal, const SessionId& id) {
+  if (principal.has_full_access()) co_return true;
+  const std::optional<UserId> owner = co_await storage.owner_of(id);
+  co_return owner&& principal.may_see(*owner);
+}
+
 void append_gap(std::string& out, std::uint64_t from, std::uint64_t to, std::uint64_t resume) {
   append_sse(out, "gap", json_of(GapView{.from = from, .to = to}), resume);
 }
@@ -32,7 +39,9 @@ void append_end(std::string& out, EndReason reason) {
   append_sse(out, "end", json_of(EndView{.reason = reason}));
 }
 
-void append_batch(std::string& out, const EventFollower::Batch& batch) {
+// `position`: what was read up to before.
+void append_batch(std::string& out, const EventFollower::Batch& batch, std::uint64_t position) {
+  if (batch.restarted) append_gap(out, 1, position, 0);
   if (batch.gap) append_gap(out, batch.gap->from, batch.gap->to, batch.gap->to);
   std::string json;
   for (const Event& event : batch.events) {
@@ -44,6 +53,26 @@ void append_batch(std::string& out, const EventFollower::Batch& batch) {
     const CorruptView view{.id = corrupt.record, .detail = corrupt.message()};
     append_sse(out, "corrupt", json_of(view));
   }
+}
+
+// Appends the batch, unless it is not theirs to see; and says whether the stream is over with it.
+Task<std::optional<EndReason>> append_allowed(std::string& out, const StreamContext& context,
+                                              const SessionId& session,
+                                              const EventFollower::Batch& batch,
+                                              std::uint64_t position) {
+  const Principal& principal = *context.principal;
+  Storage& storage = context.services.storage;
+  const bool accepted = co_await context.access.is_still_accepted(principal);
+  if (!accepted) co_return EndReason::unauthenticated;
+  // Asked after the batch was read: the id may have become somebody else's before that.
+  const bool theirs = co_await may_be_shown(storage, principal, session);
+  if (!theirs) co_return EndReason::session_ended;
+  append_batch(out, batch, position);
+  const bool may_be_over = batch.events.empty() || ends_a_session(batch.events.back());
+  if (batch.restarted || !may_be_over) co_return std::nullopt;
+  const bool more = co_await goes_on(storage, session);
+  if (more) co_return std::nullopt;
+  co_return EndReason::session_ended;
 }
 
 void append_notices(std::string& out, const Subscription::Batch& batch,
@@ -91,20 +120,14 @@ Task<void> stream_session(StreamContext context, SessionId session, std::uint64_
   // The first look does not wait, so that a session that is over is said to be.
   std::chrono::milliseconds patience{0};
   for (;;) {
+    const std::uint64_t position = follower->position();
     const EventFollower::Batch batch = co_await follower->next(patience);
     patience = context.heartbeat;
-    const bool accepted = co_await context.access.is_still_accepted(*context.principal);
-    if (!accepted) append_end(out, EndReason::unauthenticated);
-    if (accepted) append_batch(out, batch);
-    const bool may_be_over = batch.events.empty() || ends_a_session(batch.events.back());
-    bool over = !accepted;
-    if (!over && may_be_over) {
-      over = !co_await goes_on(storage, session);
-      if (over) append_end(out, EndReason::session_ended);
-    }
+    const auto end = co_await append_allowed(out, context, session, batch, position);
+    if (end) append_end(out, *end);
     if (out.empty()) out = heartbeat_comment;
     const bool sent = co_await writer.write(out);
-    if (!sent || over) co_return;
+    if (!sent || end) co_return;
     out.clear();
   }
 }

@@ -24,16 +24,17 @@ struct StreamContext {
 // A session's events behind `after`, each once and in sequence: `id` is its number, `event` its
 // type. Beside them
 //   event: gap   {"from","to"}: events that can't be delivered, because they were pruned or because
-//                the log never was that long; `id` is where the stream goes on
-//   event: end   {"reason"}: "session_ended" behind the last event of a session that is gone,
-//                "unauthenticated" where the credentials are not accepted any more
+//                the log never was that long; `id` is where the stream goes on. With `id` 0 the log
+//                has begun anew: what had these numbers was another log's
+//   event: end   {"reason"}: "session_ended" behind the last event of a session that is gone, or
+//                where it is another user's now; "unauthenticated" where the credentials are not
+//                accepted any more
 // Throws as the storage does: the client then resumes behind the last id it saw.
 Task<void> stream_session(StreamContext context, SessionId session, std::uint64_t after,
                           http::StreamWriter& writer);
 
 // What happens from now on in all sessions that the principal may see: `event: notice`. Notices of
-// one session may be merged; `event: gap` says that some were lost: look at everything. An open
-// stream counts as activity of the token's session.
+// one session may be merged; `event: gap` says that some were lost: look at everything.
 Task<void> stream_notices(StreamContext context, http::StreamWriter& writer);
 
 // Appends one event. `name` is one line; `data` may be several: line ends in it become "\n" for the

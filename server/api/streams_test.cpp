@@ -2,6 +2,7 @@
 
 #include "actionflows/base/random.hpp"
 #include "server/testing/served.hpp"
+#include "tests/support/run.hpp"
 #include "tests/support/seed.hpp"
 
 #include <gtest/gtest.h>
@@ -145,6 +146,55 @@ TEST_F(Streams, OfASessionThatCameBackGoOn) {
   EXPECT_EQ(source.next_event()->event, "session:created");
   append();
   EXPECT_EQ(source.next_event()->id, "4");
+}
+
+class StreamsOfAnErasedSession : public testing::Test {
+ protected:
+  void SetUp() override {
+    create("ann");
+    append("first");
+    append("second");
+  }
+
+  void create(const std::string& user) {
+    client_.post("/v1/sessions", R"({"sessionId":"s","userId":")" + user + "\"}");
+  }
+  void append(const std::string& text) {
+    client_.post("/v1/sessions/s/events", R"({"type":"note:added","data":")" + text + "\"}");
+  }
+  void erase() { test::run(served_.storage.erase_session(*SessionId::parse("s"))); }
+
+  Served served_;  // its heartbeat is so long that nobody looks in between
+  test::Client client_ = served_.client();
+};
+
+TEST_F(StreamsOfAnErasedSession, SayThatTheLogBeganAnew) {
+  EventSource source = served_.stream("/v1/sessions/s/stream?after=2");
+  EXPECT_EQ(source.next_event()->id, "3");
+  erase();
+  create("ann");
+  const auto gap = source.next_event();
+  EXPECT_EQ(gap->event, "gap");
+  EXPECT_EQ(gap->data, R"({"from":1,"to":3})");
+  EXPECT_EQ(gap->id, "0") << "whoever resumes here reads all of it";
+  EXPECT_EQ(source.next_event()->id, "1");
+  append("third");
+  EXPECT_EQ(source.next_event()->id, "2");
+}
+
+TEST_F(StreamsOfAnErasedSession, DoNotGoOnIntoAnotherUsersSession) {
+  client_.post("/v1/sessions", R"({"sessionId":"other","userId":"ann"})");
+  const std::string token = client_.post("/v1/sessions/other/token").at("/token");
+  EventSource source = served_.stream("/v1/sessions/s/stream?after=2", Served::bearer(token));
+  EXPECT_EQ(source.next_event()->id, "3");
+  erase();
+  create("bob");
+  append("a secret");
+  const auto end = source.next_event();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->event, "end") << end->data;
+  EXPECT_EQ(end->data, R"({"reason":"session_ended"})");
+  EXPECT_FALSE(source.next());
 }
 
 TEST(StreamsOfTime, EndWhenTheSessionExpires) {
