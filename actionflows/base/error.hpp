@@ -44,6 +44,7 @@ class StorageError : public std::exception {
   std::string record;                            // the id concerned; empty when there is none
   Issues issues;                                 // with `invalid` and `corrupt`
   std::optional<std::uint64_t> current_version;  // with a `conflict` of versions, where known
+  bool version_mismatch = false;  // a `conflict` with the version that the caller expects
 
  private:
   ErrorCode code_;

@@ -8,9 +8,6 @@
 namespace actionflows {
 namespace {
 
-using schema::field;
-using schema::optional_on_create;
-
 constexpr std::size_t max_event_type = 100;
 
 bool is_word(std::string_view text) {

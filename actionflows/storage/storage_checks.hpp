@@ -25,6 +25,7 @@ inline void check_version(const Context& context, std::uint64_t found, const std
                                    std::to_string(*context.expected_version),
                                operation, id);
   error.current_version = found;
+  error.version_mismatch = true;
   throw error;
 }
 

@@ -189,6 +189,16 @@ TEST_F(SessionsApi, AStaleVersionChangesNothing) {
   EXPECT_EQ(client_.get("/v1/sessions/s1").at("/title"), "second");
 }
 
+TEST_F(SessionsApi, OnlyAnotherVersionFailsACondition) {
+  create("s1");
+  create("s2");
+  const Headers key{{"Idempotency-Key", "k"}, {"If-Match", "\"1\""}};
+  EXPECT_EQ(client_.patch("/v1/sessions/s1", R"({"title":"t"})", key).status, 200);
+  const Reply reply = client_.del("/v1/sessions/s1", key);
+  EXPECT_EQ(reply.status, 409) << "the key was used for something else: " << reply.body;
+  EXPECT_FALSE(reply.has("/currentVersion"));
+}
+
 TEST_F(SessionsApi, AnyVersionIsAsked) {
   create("s1");
   EXPECT_EQ(client_.patch("/v1/sessions/s1", R"({"title":"t"})", {{"If-Match", "*"}}).status, 200);

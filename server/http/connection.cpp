@@ -180,8 +180,7 @@ Task<Response> Connection::respond() {
     co_return co_await handle(*match.route);
   } catch (const StorageError& error) {
     if (error.code() == ErrorCode::corrupt) co_return fault(error.what());
-    const bool precondition = request_.header("If-Match").has_value();
-    co_return problem(error, {.precondition = precondition, .error_id = {}});
+    co_return problem(error);
   } catch (...) {
     failure = std::current_exception();
   }

@@ -49,7 +49,7 @@ void append_string(std::string& out, std::string_view text) {
       out += "\\n";
     } else if (static_cast<unsigned char>(c) < ' ') {
       constexpr std::string_view digits = "0123456789abcdef";
-      const auto code = static_cast<std::size_t>(c);
+      const std::size_t code = static_cast<unsigned char>(c);
       out.append("\\u00").append({digits[code >> 4], digits[code & 15]});
     } else {
       out += text.substr(0, length);
@@ -128,11 +128,11 @@ Response finished(int status, std::string out) {
   return response;
 }
 
-int status_of(const StorageError& error, bool precondition) noexcept {
+int status_of(const StorageError& error) noexcept {
   switch (error.code()) {
     case ErrorCode::invalid: return 400;
     case ErrorCode::not_found: return 404;
-    case ErrorCode::conflict: return precondition ? 412 : 409;
+    case ErrorCode::conflict: return error.version_mismatch ? 412 : 409;
     case ErrorCode::illegal_transition: return 409;
     case ErrorCode::unavailable: return 503;
     case ErrorCode::timeout: return 504;
@@ -144,17 +144,15 @@ int status_of(const StorageError& error, bool precondition) noexcept {
 
 }  // namespace
 
-Response problem(const StorageError& error, ProblemContext context) {
-  const int status = status_of(error, context.precondition);
-  if (status == 500) return internal_problem(context.error_id);
+Response problem(const StorageError& error, std::string_view error_id) {
+  const int status = status_of(error);
+  if (status == 500) return internal_problem(error_id);
   std::string out = document(status, to_string(error.code()), error.message());
   if (!error.issues.empty()) append_issues(out, error.issues);
-  if (error.current_version)
-    out.append(",\"currentVersion\":").append(std::to_string(*error.current_version));
-  Response response = finished(status, std::move(out));
-  if (error.current_version)
-    response.add("ETag", '"' + std::to_string(*error.current_version) + '"');
-  return response;
+  if (status != 412 || !error.current_version) return finished(status, std::move(out));
+  const std::string version = std::to_string(*error.current_version);
+  out.append(",\"currentVersion\":").append(version);
+  return finished(status, std::move(out)).add("ETag", '"' + version + '"');
 }
 
 Response problem(int status, std::string_view code, std::string_view detail) {

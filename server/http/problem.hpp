@@ -11,16 +11,12 @@
 
 namespace actionflows::http {
 
-struct ProblemContext {
-  bool precondition = false;       // the request had If-Match: a conflict of versions is 412 then
-  std::string_view error_id = {};  // where to find it in the log: member "errorId" of a 500
-};
-
-// The error's code decides the status: invalid 400, not_found 404, conflict 409 (or 412 with the
-// current version as ETag and "currentVersion"), illegal_transition 409, timeout 504, unavailable
-// 503, exhausted 429 when a retry can help and 507 when not. 503 and 429 carry Retry-After. corrupt
-// is a 500 that tells nothing but the error id.
-Response problem(const StorageError& error, ProblemContext context = {});
+// The error's code decides the status: invalid 400, not_found 404, conflict 409 (412 where the
+// version is not the expected one, with the current one as ETag and "currentVersion"),
+// illegal_transition 409, timeout 504, unavailable 503, exhausted 429 when a retry can help and 507
+// when not. 503 and 429 carry Retry-After. corrupt is a 500 that tells nothing but `error_id`,
+// which says where to find it in the log.
+Response problem(const StorageError& error, std::string_view error_id = {});
 
 // `code` as in the type: "too_large". `detail` is for a person.
 Response problem(int status, std::string_view code, std::string_view detail);

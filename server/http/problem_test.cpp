@@ -7,16 +7,14 @@
 namespace actionflows::http {
 namespace {
 
-int status_of(ErrorCode code, ProblemContext context = {}) {
-  return problem(failure(code, "words", "operation", "record"), context).status;
+int status_of(ErrorCode code) {
+  return problem(failure(code, "words", "operation", "record")).status;
 }
 
 TEST(Problem, HasTheStatusOfItsCode) {
   EXPECT_EQ(status_of(ErrorCode::invalid), 400);
   EXPECT_EQ(status_of(ErrorCode::not_found), 404);
   EXPECT_EQ(status_of(ErrorCode::conflict), 409);
-  EXPECT_EQ(status_of(ErrorCode::conflict, {.precondition = true}), 412);
-  EXPECT_EQ(status_of(ErrorCode::not_found, {.precondition = true}), 404);
   EXPECT_EQ(status_of(ErrorCode::illegal_transition), 409);
   EXPECT_EQ(status_of(ErrorCode::unavailable), 503);
   EXPECT_EQ(status_of(ErrorCode::timeout), 504);
@@ -59,7 +57,9 @@ TEST(Problem, CarriesEveryIssue) {
 TEST(Problem, TellsTheCurrentVersion) {
   StorageError error(ErrorCode::conflict, "version 2 is not the current one");
   error.current_version = 5;
-  const Response response = problem(error, {.precondition = true});
+  error.version_mismatch = true;
+  const Response response = problem(error);
+  EXPECT_EQ(response.status, 412);
   EXPECT_EQ(response.header("ETag"), "\"5\"");
   EXPECT_NE(response.content().find(R"("currentVersion":5)"), std::string::npos);
 }
@@ -72,8 +72,8 @@ TEST(Problem, SaysWhenToComeBack) {
 }
 
 TEST(Problem, HidesWhatIsInternal) {
-  const Response response = problem(
-      failure(ErrorCode::corrupt, "field title is 7", "get_session", "s1"), {.error_id = "id7"});
+  const Response response =
+      problem(failure(ErrorCode::corrupt, "field title is 7", "get_session", "s1"), "id7");
   EXPECT_EQ(response.content(),
             R"({"type":"urn:actionflows:problem:internal","title":"Internal Server Error",)"
             R"("status":500,"errorId":"id7"})");

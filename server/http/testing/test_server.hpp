@@ -165,6 +165,13 @@ class TestServer {
       throw error;
       co_return Response(204);
     });
+    router.add(Method::get, "/mismatch", [](Request&) -> Task<Response> {
+      StorageError error(ErrorCode::conflict, "version 1 is not the current one");
+      error.current_version = 3;
+      error.version_mismatch = true;
+      throw error;
+      co_return Response(204);
+    });
     router.add(Method::get, "/corrupt", [](Request&) -> Task<Response> {
       throw failure(ErrorCode::corrupt, "field secret", "get_session", "s1");
       co_return Response(204);
