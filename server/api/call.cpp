@@ -51,17 +51,14 @@ std::optional<std::uint64_t> version_in(std::string_view tag) {
 
 std::string etag_of(std::uint64_t version) { return '"' + std::to_string(version) + '"'; }
 
-Call::Call(http::Request& request, Version version)
+Call::Call(http::Request& request)
     : request_(request), principal_(*principal_of(request)) {
   context_.report = &report_;
   if (request.method == http::Method::get || request.method == http::Method::head) return;
   context_.actor = principal_.name;
   if (const auto key = request.header("Idempotency-Key"))
     context_.operation_id = operation_id(principal_, *key);
-  if (const auto tag = request.header("If-Match")) {
-    if (version == Version::refused) refuse_header("If-Match", "means nothing to this request");
-    context_.expected_version = version_in(*tag);
-  }
+  if (const auto tag = request.header("If-Match")) context_.expected_version = version_in(*tag);
   const auto actor = request.header("ActionFlows-Actor");
   if (!actor || !principal_.has_full_access()) return;
   if (!is_visible(*actor, max_actor))

@@ -30,16 +30,12 @@ std::string json_of(const T& value) {
   return text;
 }
 
-// Whether a request may name the version of the record that it is about (If-Match). Where nothing
-// would compare it, it is refused: a condition must not be passed over in silence.
-enum class Version { refused, taken };
-
 // Thread-safety: none; for one request, which must outlive it.
 class Call {
  public:
   // Of requests that change something, takes Idempotency-Key, If-Match and, with full access,
-  // ActionFlows-Actor into the context. Throws invalid where one is malformed or refused.
-  explicit Call(http::Request& request, Version version = Version::refused);
+  // ActionFlows-Actor into the context. Throws invalid where one is malformed.
+  explicit Call(http::Request& request);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 

@@ -34,6 +34,7 @@ void ChainsApi::add_to(Routes& routes) {
        .summary = "Create a chain, with its steps or without",
        .tag = {},
        .body = "ChainDataCreate",
+       .repeatable = true,
        .status = 201,
        .answer = "Chain"},
       &ChainsApi::create);
@@ -58,6 +59,7 @@ void ChainsApi::add_to(Routes& routes) {
        .body = "ChainUpdate",
        .body_type = "application/merge-patch+json",
        .takes_version = true,
+       .repeatable = true,
        .answer = "Chain"},
       &ChainsApi::update);
   add(Method::del, "/v1/chains/{chainId}",
@@ -65,8 +67,17 @@ void ChainsApi::add_to(Routes& routes) {
        .summary = "Delete a chain and its steps",
        .tag = {},
        .takes_version = true,
+       .repeatable = true,
        .status = 204},
       &ChainsApi::remove);
+  add_actions_to(routes);
+}
+
+void ChainsApi::add_actions_to(Routes& routes) {
+  const auto add = [&](Method method, const char* pattern, Operation operation, auto handler) {
+    operation.tag = "chains";
+    routes.add(method, pattern, operation, *this, handler);
+  };
   add(Method::post, "/v1/chains/{chainId}/cancel",
       {.name = "cancel_chain",
        .summary = "End a chain where it stands, and archive it",
@@ -74,6 +85,7 @@ void ChainsApi::add_to(Routes& routes) {
        .body = "Nothing",
        .body_optional = true,
        .takes_version = true,
+       .repeatable = true,
        .answer = "Chain"},
       &ChainsApi::cancel);
   add(Method::post, "/v1/chains/{chainId}/archive",
@@ -83,6 +95,7 @@ void ChainsApi::add_to(Routes& routes) {
        .body = "Nothing",
        .body_optional = true,
        .takes_version = true,
+       .repeatable = true,
        .answer = "Chain"},
       &ChainsApi::archive);
   add(Method::get, "/v1/archive",
@@ -153,7 +166,7 @@ Task<std::string> ChainsApi::with_steps(Chain chain) {
 }
 
 Task<Response> ChainsApi::update(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   const ChainId id = call.chain_id();
   auto update = call.patch<Chain>();
   const Chain chain =
@@ -162,20 +175,20 @@ Task<Response> ChainsApi::update(Request& request) {
 }
 
 Task<Response> ChainsApi::remove(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   co_await services_.storage.delete_chain(call.chain_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> ChainsApi::cancel(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.cancel(call.chain_id(), call.context());
   co_return call.written(chain);
 }
 
 Task<Response> ChainsApi::archive(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.archive(call.chain_id(), call.context());
   co_return call.written(chain);

@@ -17,6 +17,8 @@ class ChainsApi {
   void add_to(Routes& routes);
 
  private:
+  void add_actions_to(Routes& routes);
+
   Task<http::Response> create(http::Request& request);
   Task<http::Response> list(http::Request& request);
   Task<http::Response> get(http::Request& request);

@@ -78,6 +78,7 @@ void EventsApi::add_to(Routes& routes) {
        .summary = "Append an event of the client's own",
        .tag = {},
        .body = "EventDataCreate",
+       .repeatable = true,
        .status = 201,
        .answer = "Event"},
       &EventsApi::append);
@@ -177,8 +178,6 @@ Task<Response> EventsApi::stream(Request& request) {
 }
 
 Task<Response> EventsApi::stream_all(Request& request) {
-  Query query(request, {});
-  query.check();
   const StreamContext context{services_, access_, principal_of(request), heartbeat_};
   co_return Response::event_stream(
       [context](http::StreamWriter& writer) { return stream_notices(context, writer); });

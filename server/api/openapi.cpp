@@ -166,7 +166,7 @@ std::string parameters_of(const Endpoint& endpoint) {
     add(parameter("query", query.name, query.schema, query.description));
   if (operation.takes_version)
     add(parameter("header", "If-Match", text, "The version to change, as in ETag: else 412."));
-  if (endpoint.method != http::Method::get)
+  if (operation.repeatable)
     add(parameter("header", "Idempotency-Key", text,
                   "Makes the call safe to repeat: 1 to 200 visible ASCII characters."));
   return out;

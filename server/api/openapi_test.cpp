@@ -117,20 +117,36 @@ TEST_F(OpenApi, WhatIsDescribedIsServed) {
   }
 }
 
-TEST_F(OpenApi, SaysWhichRequestsTakeAVersion) {
+TEST_F(OpenApi, SaysWhichRequestsTakeAVersionOrAKey) {
   test::Client client = served_.client();
   for (const auto path : simdjson::dom::object(document_["paths"])) {
     for (const auto operation : simdjson::dom::object(path.value)) {
       const std::string method = upper(std::string(operation.key));
       if (method == "GET") continue;
-      bool declared = false;
+      std::set<std::string> declared;
       for (const element parameter : simdjson::dom::array(operation.value["parameters"]))
-        declared = declared || std::string_view(parameter["name"]) == "If-Match";
-      const test::Reply reply =
-          client.send(method, filled_in(std::string(path.key)), "{}", {{"If-Match", "\"1\""}});
-      EXPECT_EQ(reply.body.find("means nothing to this request") == std::string::npos, declared)
-          << method << ' ' << path.key << ' ' << reply.body;
+        declared.insert(text_of(parameter["name"]));
+      for (const auto& [name, value] :
+           {std::pair{"If-Match", "\"1\""}, std::pair{"Idempotency-Key", "k"}}) {
+        const test::Reply reply =
+            client.send(method, filled_in(std::string(path.key)), "{}", {{name, value}});
+        const bool refused = reply.body.find("means nothing to this request") != std::string::npos;
+        EXPECT_NE(refused, declared.contains(name))
+            << method << ' ' << path.key << ' ' << reply.body;
+      }
     }
+  }
+}
+
+TEST_F(OpenApi, WhatNoParameterIsDescribedForIsRefused) {
+  test::Client client = served_.client();
+  for (const std::string& operation : described()) {
+    const std::string method = upper(operation.substr(0, operation.find(' ')));
+    const std::string path = filled_in(operation.substr(operation.find(' ') + 1));
+    const test::Reply reply =
+        client.send(method, path + "?stauts=done", method == "GET" ? "" : "{}");
+    EXPECT_EQ(reply.status, 400) << operation;
+    EXPECT_NE(reply.body.find("stauts"), std::string::npos) << operation << ' ' << reply.body;
   }
 }
 

@@ -32,6 +32,7 @@ struct Operation {
   std::size_t body_limit = 0;  // bytes; 0: the server's
   std::span<const Parameter> query = {};
   bool takes_version = false;  // If-Match
+  bool repeatable = false;     // Idempotency-Key
 
   int status = 200;              // of success
   std::string_view answer = {};  // the response's; empty: no content
@@ -46,6 +47,10 @@ struct Endpoint {
 };
 
 // Gathers the routes of a router. Used while the server is put together.
+//
+// What a request asks beside its body is refused (400) where its operation does not declare it: a
+// filter, a condition or a key must not be passed over in silence. Only safe methods, which change
+// nothing whatever the headers say, may carry any.
 class Routes {
  public:
   explicit Routes(http::Router& router) : router_(router) {}

@@ -48,6 +48,7 @@ void SessionsApi::add_to(Routes& routes) {
        .summary = "Create a session",
        .tag = {},
        .body = "SessionCreate",
+       .repeatable = true,
        .status = 201,
        .answer = "Session"},
       &SessionsApi::create);
@@ -68,6 +69,7 @@ void SessionsApi::add_to(Routes& routes) {
        .body = "SessionUpdate",
        .body_type = "application/merge-patch+json",
        .takes_version = true,
+       .repeatable = true,
        .answer = "Session"},
       &SessionsApi::update);
   add(Method::del, "/v1/sessions/{sessionId}",
@@ -75,8 +77,17 @@ void SessionsApi::add_to(Routes& routes) {
        .summary = "Delete a session and its live records; its log and archive stay for their time",
        .tag = {},
        .takes_version = true,
+       .repeatable = true,
        .status = 204},
       &SessionsApi::remove);
+  add_actions_to(routes);
+}
+
+void SessionsApi::add_actions_to(Routes& routes) {
+  const auto add = [&](Method method, const char* pattern, Operation operation, auto handler) {
+    operation.tag = "sessions";
+    routes.add(method, pattern, operation, *this, handler);
+  };
   add(Method::post, "/v1/sessions/{sessionId}/touch",
       {.name = "touch_session",
        .summary = "Note activity: moves the session's deadline",
@@ -95,7 +106,11 @@ void SessionsApi::add_to(Routes& routes) {
        .answer = "Token"},
       &SessionsApi::issue_token);
   add(Method::del, "/v1/sessions/{sessionId}/token",
-      {.name = "revoke_token", .summary = "Revoke the session's token", .tag = {}, .status = 204},
+      {.name = "revoke_token",
+       .summary = "Revoke the session's token",
+       .tag = {},
+       .repeatable = true,
+       .status = 204},
       &SessionsApi::revoke_token);
   add(Method::post, "/v1/sessions/{sessionId}/logout",
       {.name = "logout",
@@ -104,6 +119,7 @@ void SessionsApi::add_to(Routes& routes) {
        .body = "Nothing",
        .body_optional = true,
        .takes_version = true,
+       .repeatable = true,
        .status = 204},
       &SessionsApi::logout);
 }
@@ -143,7 +159,7 @@ Task<Response> SessionsApi::get(Request& request) {
 }
 
 Task<Response> SessionsApi::update(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   const SessionId id = call.session_id();
   auto update = call.patch<Session>();
   const Session session =
@@ -152,7 +168,7 @@ Task<Response> SessionsApi::update(Request& request) {
 }
 
 Task<Response> SessionsApi::remove(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   co_await services_.storage.delete_session(call.session_id(), call.context());
   co_return call.done();
 }
@@ -193,7 +209,7 @@ Task<Response> SessionsApi::revoke_token(Request& request) {
 }
 
 Task<Response> SessionsApi::logout(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   static_cast<void>(call.optional_body<Nothing>());
   co_await services_.sessions.logout(call.session_id(), call.context());
   co_return call.done();

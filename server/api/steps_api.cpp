@@ -47,6 +47,7 @@ void StepsApi::add_to(Routes& routes) {
        .summary = "Append a step to a chain",
        .tag = {},
        .body = "StepDataCreate",
+       .repeatable = true,
        .status = 201,
        .answer = "Step"},
       &StepsApi::create);
@@ -67,6 +68,7 @@ void StepsApi::add_to(Routes& routes) {
        .body = "StepUpdate",
        .body_type = "application/merge-patch+json",
        .takes_version = true,
+       .repeatable = true,
        .answer = "Step"},
       &StepsApi::update);
   add(Method::del, "/v1/steps/{stepId}",
@@ -74,6 +76,7 @@ void StepsApi::add_to(Routes& routes) {
        .summary = "Delete a pending step that no other waits for",
        .tag = {},
        .takes_version = true,
+       .repeatable = true,
        .status = 204},
       &StepsApi::remove);
   for (const ActionRoute& route : actions) {
@@ -83,6 +86,7 @@ void StepsApi::add_to(Routes& routes) {
                               .body = "StepReportCreate",
                               .body_optional = true,
                               .takes_version = true,
+                              .repeatable = true,
                               .answer = "Step"};
     routes.add(Method::post, route.pattern, operation,
                [this, action = route.action](Request& request) { return act(request, action); });
@@ -119,7 +123,7 @@ Task<Response> StepsApi::get(Request& request) {
 }
 
 Task<Response> StepsApi::update(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   const StepId id = call.step_id();
   auto update = call.patch<Step>();
   const Step step = co_await services_.storage.update_step(id, std::move(update), call.context());
@@ -127,13 +131,13 @@ Task<Response> StepsApi::update(Request& request) {
 }
 
 Task<Response> StepsApi::remove(Request& request) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   co_await services_.storage.delete_step(call.step_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> StepsApi::act(Request& request, StepAction action) {
-  const Call call(request, Version::taken);
+  const Call call(request);
   const StepId id = call.step_id();
   auto report = call.optional_body<StepReport>();
   const Step step = co_await services_.steps.act(id, action, std::move(report), call.context());
