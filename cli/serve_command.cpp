@@ -42,6 +42,7 @@ struct ServeFlags {
   Size body_limit{http::ServerOptions{}.body_limit};
   Count max_connections{http::ServerOptions{}.max_connections};
   Count max_streams{http::ServerOptions{}.max_streams};
+  Duration request_timeout{AppOptions{}.request_timeout};
   Duration header_timeout{http::ServerOptions{}.header_timeout};
   Duration idle_timeout{http::ServerOptions{}.idle_timeout};
   Duration heartbeat{AppOptions{}.heartbeat};
@@ -76,6 +77,7 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
   if (!flags.api_keys_file.empty()) options.api_keys_file = flags.api_keys_file;
   options.tokens.token_idle_limit = flags.token_idle_limit.value;
   options.tokens.token_lifetime = flags.token_lifetime.value;
+  options.request_timeout = flags.request_timeout.value;
   options.heartbeat = flags.heartbeat.value;
   options.sweep_interval = flags.sweep_interval.value;
   options.access_log = flags.access_log == "all"        ? AccessLog::all
@@ -232,6 +234,9 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
   add_flag(command, "max-connections", flags.max_connections, "N", "at the same time")
       ->check(positive);
   add_flag(command, "max-streams", flags.max_streams, "N", "at the same time");
+  add_flag(command, "request-timeout", flags.request_timeout, "DURATION",
+           "for a request's work in the storage; not of streams, imports and exports")
+      ->check(positive);
   add_flag(command, "header-timeout", flags.header_timeout, "DURATION",
            "for a request's head to arrive")
       ->check(positive);

@@ -65,7 +65,7 @@ void log_access(const Log& log, AccessLog which, const http::AccessRecord& recor
 struct App::Impl {
   Impl(Storage& the_storage, AppOptions the_options)
       : options(std::move(the_options)),
-        services(the_storage, options.tokens),
+        services(the_storage, options.tokens, options.request_timeout),
         access(the_storage, services.sessions, options.api_keys_file),
         sessions(services),
         chains(services),

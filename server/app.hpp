@@ -4,6 +4,7 @@
 
 #include "actionflows/services/session_service.hpp"
 #include "actionflows/storage/storage.hpp"
+#include "server/api/services.hpp"
 #include "server/http/server.hpp"
 #include "server/log.hpp"
 
@@ -30,6 +31,10 @@ struct AppOptions {
   // server listens to this machine only.
   std::optional<std::filesystem::path> api_keys_file = {};
   SessionServiceOptions tokens = {};
+
+  // How long a request may take in the storage: past it, nothing more is begun and the answer is
+  // 504. Not of streams, imports and exports.
+  std::chrono::milliseconds request_timeout = api::default_request_timeout;
 
   std::chrono::milliseconds heartbeat{15'000};      // of streams that have nothing to say
   std::chrono::milliseconds sweep_interval{1'000};  // between looks for what has expired

@@ -113,7 +113,7 @@ Task<Response> AdminApi::export_session(Request& request) {
 }
 
 Task<Response> AdminApi::verify(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   Verification found = co_await services_.events.verify(call.session_id());
   VerificationView view;
   view.session_id = std::move(found.session);

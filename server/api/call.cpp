@@ -51,6 +51,10 @@ std::optional<std::uint64_t> version_in(std::string_view tag) {
 
 std::string etag_of(std::uint64_t version) { return '"' + std::to_string(version) + '"'; }
 
+Call::Call(http::Request& request, const Services& services) : Call(request) {
+  context_.deadline = services.storage.clock().monotonic() + services.request_timeout;
+}
+
 Call::Call(http::Request& request)
     : request_(request), principal_(*principal_of(request)) {
   context_.report = &report_;

@@ -7,6 +7,7 @@
 #include "actionflows/schema/schema.hpp"
 #include "actionflows/storage/context.hpp"
 #include "server/api/access.hpp"
+#include "server/api/services.hpp"
 #include "server/http/request.hpp"
 #include "server/http/response.hpp"
 
@@ -35,6 +36,9 @@ class Call {
  public:
   // Of requests that change something, takes Idempotency-Key, If-Match and, with full access,
   // ActionFlows-Actor into the context. Throws invalid where one is malformed.
+  // Begins nothing any more once the services' request timeout has passed since.
+  Call(http::Request& request, const Services& services);
+  // The same without a timeout: for what takes as long as there is to read or to write.
   explicit Call(http::Request& request);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;

@@ -108,7 +108,7 @@ void ChainsApi::add_actions_to(Routes& routes) {
 }
 
 Task<Response> ChainsApi::create(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId session = call.session_id();
   auto data = call.body<ChainData>();
   const Chain chain = co_await services_.chains.create(session, std::move(data), call.context());
@@ -116,7 +116,7 @@ Task<Response> ChainsApi::create(Request& request) {
 }
 
 Task<Response> ChainsApi::list(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId session = call.session_id();
   Query query(request, list_parameters);
   const auto status = query.chain_status("status");
@@ -129,7 +129,7 @@ Task<Response> ChainsApi::list(Request& request) {
 }
 
 Task<Response> ChainsApi::get(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const ChainId id = call.chain_id();
   Query query(request, get_parameters);
   const bool include_steps = query.has("include", "steps");
@@ -166,7 +166,7 @@ Task<std::string> ChainsApi::with_steps(Chain chain) {
 }
 
 Task<Response> ChainsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const ChainId id = call.chain_id();
   auto update = call.patch<Chain>();
   const Chain chain =
@@ -175,27 +175,27 @@ Task<Response> ChainsApi::update(Request& request) {
 }
 
 Task<Response> ChainsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   co_await services_.storage.delete_chain(call.chain_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> ChainsApi::cancel(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.cancel(call.chain_id(), call.context());
   co_return call.written(chain);
 }
 
 Task<Response> ChainsApi::archive(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   static_cast<void>(call.optional_body<Nothing>());
   const Chain chain = co_await services_.chains.archive(call.chain_id(), call.context());
   co_return call.written(chain);
 }
 
 Task<Response> ChainsApi::list_archive(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   Query query(request, archive_parameters);
   const auto user = user_to_list(query, call.principal());
   const PageQuery page = query.page();

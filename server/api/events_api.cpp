@@ -115,7 +115,7 @@ void EventsApi::add_to(Routes& routes) {
 }
 
 Task<Response> EventsApi::append(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId session = call.session_id();
   auto data = call.body<EventData>();
   const Event event =
@@ -124,7 +124,7 @@ Task<Response> EventsApi::append(Request& request) {
 }
 
 Task<Response> EventsApi::list(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId session = call.session_id();
   Query query(request, list_parameters);
   EventFilter filter;
@@ -144,7 +144,7 @@ Task<Response> EventsApi::list(Request& request) {
 }
 
 Task<Response> EventsApi::prune(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId session = call.session_id();
   Query query(request, prune_parameters);
   const auto before = query.number("before");

@@ -125,7 +125,7 @@ void SessionsApi::add_actions_to(Routes& routes) {
 }
 
 Task<Response> SessionsApi::create(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   auto session = call.body<Session>();
   check_creation(call.principal(), session);
   std::optional<SessionId> id;
@@ -137,7 +137,7 @@ Task<Response> SessionsApi::create(Request& request) {
 }
 
 Task<Response> SessionsApi::list(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   Query query(request, list_parameters);
   SessionFilter filter;
   filter.user = user_to_list(query, call.principal());
@@ -151,7 +151,7 @@ Task<Response> SessionsApi::list(Request& request) {
 }
 
 Task<Response> SessionsApi::get(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId id = call.session_id();
   const auto session = co_await services_.storage.get_session(id, call.context());
   if (!session) throw_not_found("session", id.str());
@@ -159,7 +159,7 @@ Task<Response> SessionsApi::get(Request& request) {
 }
 
 Task<Response> SessionsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const SessionId id = call.session_id();
   auto update = call.patch<Session>();
   const Session session =
@@ -168,20 +168,20 @@ Task<Response> SessionsApi::update(Request& request) {
 }
 
 Task<Response> SessionsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   co_await services_.storage.delete_session(call.session_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> SessionsApi::touch(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   static_cast<void>(call.optional_body<Nothing>());
   co_await services_.sessions.touch(call.session_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> SessionsApi::issue_token(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   static_cast<void>(call.optional_body<Nothing>());
   const SessionId session = call.session_id();
   std::optional<IssuedToken> issued;
@@ -203,13 +203,13 @@ Task<Response> SessionsApi::issue_token(Request& request) {
 }
 
 Task<Response> SessionsApi::revoke_token(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   co_await services_.sessions.revoke_token(call.session_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> SessionsApi::logout(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   static_cast<void>(call.optional_body<Nothing>());
   co_await services_.sessions.logout(call.session_id(), call.context());
   co_return call.done();

@@ -94,7 +94,7 @@ void StepsApi::add_to(Routes& routes) {
 }
 
 Task<Response> StepsApi::create(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const ChainId chain = call.chain_id();
   auto data = call.body<StepData>();
   const Step step = co_await services_.storage.create_step(chain, std::move(data), call.context());
@@ -102,7 +102,7 @@ Task<Response> StepsApi::create(Request& request) {
 }
 
 Task<Response> StepsApi::list(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const ChainId chain = call.chain_id();
   Query query(request, list_parameters);
   const auto status = query.step_status("status");
@@ -115,7 +115,7 @@ Task<Response> StepsApi::list(Request& request) {
 }
 
 Task<Response> StepsApi::get(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const StepId id = call.step_id();
   const auto step = co_await services_.storage.get_step(id, call.context());
   if (!step) throw_not_found("step", id.str());
@@ -123,7 +123,7 @@ Task<Response> StepsApi::get(Request& request) {
 }
 
 Task<Response> StepsApi::update(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   const StepId id = call.step_id();
   auto update = call.patch<Step>();
   const Step step = co_await services_.storage.update_step(id, std::move(update), call.context());
@@ -131,13 +131,13 @@ Task<Response> StepsApi::update(Request& request) {
 }
 
 Task<Response> StepsApi::remove(Request& request) {
-  const Call call(request);
+  const Call call(request, services_);
   co_await services_.storage.delete_step(call.step_id(), call.context());
   co_return call.done();
 }
 
 Task<Response> StepsApi::act(Request& request, StepAction action) {
-  const Call call(request);
+  const Call call(request, services_);
   const StepId id = call.step_id();
   auto report = call.optional_body<StepReport>();
   const Step step = co_await services_.steps.act(id, action, std::move(report), call.context());

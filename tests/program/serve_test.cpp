@@ -177,8 +177,8 @@ TEST(Usage, DefaultsStandInTheHelp) {
   const std::string help = run_program({"serve", "--help"}).out;
   for (const char* shown :
        {"--port N=3001 (Env:ACTIONFLOWS_PORT)", "--host HOST=127.0.0.1", "--body-limit SIZE=5MiB",
-        "--session-ttl DURATION=1d", "--max-events N=10000 (Env:ACTIONFLOWS_MAX_EVENTS)",
-        "--max-record-bytes SIZE=2MiB"})
+        "--session-ttl DURATION=1d", "--request-timeout DURATION=30s",
+        "--max-events N=10000 (Env:ACTIONFLOWS_MAX_EVENTS)", "--max-record-bytes SIZE=2MiB"})
     EXPECT_THAT(help, HasSubstr(shown));
 }
 
@@ -212,6 +212,7 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"serve", "--max-record-bytes", "0"},
       {"serve", "--max-streams", "99999999999999999999"},
       {"serve", "--session-ttl", "1"},
+      {"serve", "--request-timeout", "0s"},
       {"serve", "--log-format", "xml"},
       {"serve", "--cors-origins", "*"},
       {"serve", "--cors-origins", "https://a.example/"},
