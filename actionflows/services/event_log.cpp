@@ -113,7 +113,7 @@ Task<EventFollower::Batch> EventFollower::read(std::size_t limit) {
   Batch batch;
   // What stands in for the backend need not know the whole log.
   const bool shorter = list.last_sequence != 0 && list.last_sequence < after_;
-  if (shorter && report.provenance.source != Source::fallback) {
+  if (shorter && report.provenance->source != Source::fallback) {
     batch.restarted = true;
     after_ = 0;
     co_return batch;
@@ -162,12 +162,13 @@ Task<std::unique_ptr<EventFollower>> EventLog::follow(const SessionId& session,
   co_return std::make_unique<EventFollower>(storage_, session, after, std::move(subscription));
 }
 
-Task<Replay> EventLog::replay(const SessionId& session, std::uint64_t until) {
+Task<Replay> EventLog::replay(const SessionId& session, std::uint64_t until,
+                              const Context& context) {
   Replay replay;
   EventFilter filter;
   filter.limit = 1'000;
   for (;;) {
-    EventList list = co_await storage_.read_events(session, filter);
+    EventList list = co_await storage_.read_events(session, filter, context);
     if (list.first_sequence > 1)
       throw failure(ErrorCode::corrupt,
                     "the log of " + session.str() + " begins with event " +
@@ -185,7 +186,7 @@ Task<Replay> EventLog::replay(const SessionId& session, std::uint64_t until) {
 
 // ---- verifying ----------------------------------------------------------------------------------
 
-Task<Verification> EventLog::verify(const SessionId& session) {
+Task<Verification> EventLog::verify(const SessionId& session, const Context& context) {
   // State and log are read one after the other; only what stood still in between can be compared.
   constexpr int attempts = 5;
   EventFilter newest;
@@ -193,7 +194,7 @@ Task<Verification> EventLog::verify(const SessionId& session) {
   Verification found;
   co_await storage_.expire_session(session);  // else it is gone for readers and not for the log
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    const EventList before = co_await storage_.read_events(session, newest);
+    const EventList before = co_await storage_.read_events(session, newest, context);
     if (before.last_sequence == 0)
       throw failure(ErrorCode::not_found, "there is no log of session " + session.str(), "verify",
                     session.str());
@@ -202,8 +203,8 @@ Task<Verification> EventLog::verify(const SessionId& session) {
       found.outcome = Verification::Outcome::pruned;
       co_return found;
     }
-    found = co_await compare(session);
-    const EventList after = co_await storage_.read_events(session, newest);
+    found = co_await compare(session, context);
+    const EventList after = co_await storage_.read_events(session, newest, context);
     if (after.last_sequence == before.last_sequence) co_return found;
   }
   found.outcome = Verification::Outcome::busy;
@@ -211,27 +212,29 @@ Task<Verification> EventLog::verify(const SessionId& session) {
   co_return found;
 }
 
-Task<Verification> EventLog::compare(const SessionId& id) {
+Task<Verification> EventLog::compare(const SessionId& id, const Context& context) {
   Verification found;
   found.session = id;
-  const Replay replay = co_await this->replay(id);
+  const Replay replay = co_await this->replay(id, 0, context);
   found.events = replay.last_sequence();
   bool corrupt = false;
   const std::optional<Session> stored =
-      co_await read_or_tell(storage_.get_session(id), id.str(), found, corrupt);
+      co_await read_or_tell(storage_.get_session(id, context), id.str(), found, corrupt);
   const Session* rebuilt = replay.session() ? &*replay.session() : nullptr;
   if (!corrupt) compare_record(id.str(), stored, rebuilt, found);
 
   std::uint32_t chains = stored ? stored->chain_count : 0;
   if (!replay.chains().empty()) chains = std::max(chains, replay.chains().rbegin()->first);
-  for (std::uint32_t n = 1; n <= chains; ++n) co_await compare_chain(ChainId(id, n), replay, found);
+  for (std::uint32_t n = 1; n <= chains; ++n)
+    co_await compare_chain(ChainId(id, n), replay, found, context);
   co_return found;
 }
 
-Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Verification& found) {
+Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Verification& found,
+                                   const Context& context) {
   bool corrupt = false;
   const std::optional<Chain> stored =
-      co_await read_or_tell(storage_.get_chain(id), id.str(), found, corrupt);
+      co_await read_or_tell(storage_.get_chain(id, context), id.str(), found, corrupt);
   if (corrupt) co_return;
   const Chain* rebuilt = find_in(replay.chains(), id.number());
   // An archived chain that is gone has passed its retention, which no event tells.
@@ -243,7 +246,7 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
   page.limit = 1'000;
   std::uint32_t seen = 0;
   do {
-    const Page<Step> steps = co_await storage_.list_steps(id, std::nullopt, page);
+    const Page<Step> steps = co_await storage_.list_steps(id, std::nullopt, page, context);
     for (const StorageError& error : steps.corrupt) {
       ++seen;
       add_difference(found, error.record, error.message());

@@ -86,16 +86,18 @@ class EventLog {
 
   // The records as the log tells them, up to event `until` (0: all there are). Throws corrupt when
   // the log does not begin with its first event or does not fit together.
-  Task<Replay> replay(const SessionId& session, std::uint64_t until = 0);
+  Task<Replay> replay(const SessionId& session, std::uint64_t until = 0,
+                      const Context& context = Context::none());
 
   // Rebuilds the session from its log and compares every record, archived ones included. A record
   // that can't be read is a difference.
   // not_found: there is neither a session nor a log.
-  Task<Verification> verify(const SessionId& session);
+  Task<Verification> verify(const SessionId& session, const Context& context = Context::none());
 
  private:
-  Task<Verification> compare(const SessionId& session);
-  Task<void> compare_chain(const ChainId& id, const Replay& replay, Verification& found);
+  Task<Verification> compare(const SessionId& session, const Context& context);
+  Task<void> compare_chain(const ChainId& id, const Replay& replay, Verification& found,
+                           const Context& context);
 
   Storage& storage_;  // constant after construction
 };

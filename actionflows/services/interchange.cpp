@@ -414,40 +414,42 @@ std::string line_of_image(const SessionImage& image, std::size_t max_bytes) {
 
 namespace {
 
-Task<std::uint64_t> last_sequence(Storage& storage, const SessionId& id) {
+Task<std::uint64_t> last_sequence(Storage& storage, const SessionId& id, const Context& context) {
   EventFilter filter;
   filter.limit = 1;
-  const EventList list = co_await storage.read_events(id, filter);
+  const EventList list = co_await storage.read_events(id, filter, context);
   co_return list.last_sequence;
 }
 
-Task<void> read_chains(Storage& storage, SessionImage& image) {
+Task<void> read_chains(Storage& storage, SessionImage& image, const Context& context) {
   PageQuery query;
   query.limit = 1'000;
   do {
-    Page<Chain> page = co_await storage.list_chains(image.session.session_id, std::nullopt, query);
+    Page<Chain> page =
+        co_await storage.list_chains(image.session.session_id, std::nullopt, query, context);
     if (!page.corrupt.empty()) throw page.corrupt.front();
     for (Chain& chain : page.items) image.chains.push_back(std::move(chain));
     query.cursor = page.next_cursor;
   } while (query.cursor);
 }
 
-Task<void> read_steps(Storage& storage, const ChainId& chain, SessionImage& image) {
+Task<void> read_steps(Storage& storage, const ChainId& chain, SessionImage& image,
+                      const Context& context) {
   PageQuery query;
   query.limit = 1'000;
   do {
-    Page<Step> page = co_await storage.list_steps(chain, std::nullopt, query);
+    Page<Step> page = co_await storage.list_steps(chain, std::nullopt, query, context);
     if (!page.corrupt.empty()) throw page.corrupt.front();
     for (Step& step : page.items) image.steps.push_back(std::move(step));
     query.cursor = page.next_cursor;
   } while (query.cursor);
 }
 
-Task<void> read_log(Storage& storage, SessionImage& image) {
+Task<void> read_log(Storage& storage, SessionImage& image, const Context& context) {
   EventFilter filter;
   filter.limit = 1'000;
   for (;;) {
-    EventList list = co_await storage.read_events(image.session.session_id, filter);
+    EventList list = co_await storage.read_events(image.session.session_id, filter, context);
     if (!list.corrupt.empty()) throw list.corrupt.front();
     for (Event& event : list.items) image.events.push_back(std::move(event));
     if (!list.next_after) co_return;
@@ -457,19 +459,22 @@ Task<void> read_log(Storage& storage, SessionImage& image) {
 
 }  // namespace
 
-Task<std::optional<SessionImage>> read_image(Storage& storage, const SessionId& id) {
+Task<std::optional<SessionImage>> read_image(Storage& storage, const SessionId& id,
+                                             const Context& context) {
   // The parts are read one after the other; only what stood still in between is one moment's.
   constexpr int attempts = 5;
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    const std::uint64_t before = co_await last_sequence(storage, id);
-    std::optional<Session> session = co_await storage.get_session(id);
+    const std::uint64_t before = co_await last_sequence(storage, id, context);
+    std::optional<Session> session = co_await storage.get_session(id, context);
     if (!session) co_return std::nullopt;
     SessionImage image;
     image.session = *std::move(session);
-    co_await read_chains(storage, image);
-    for (const Chain& chain : image.chains) co_await read_steps(storage, chain.chain_id, image);
-    co_await read_log(storage, image);
-    if (co_await last_sequence(storage, id) == before) co_return image;
+    co_await read_chains(storage, image, context);
+    for (const Chain& chain : image.chains)
+      co_await read_steps(storage, chain.chain_id, image, context);
+    co_await read_log(storage, image, context);
+    const std::uint64_t after = co_await last_sequence(storage, id, context);
+    if (after == before) co_return image;
   }
   StorageError error =
       failure(ErrorCode::conflict, "session " + id.str() + " keeps changing", "export", id.str());

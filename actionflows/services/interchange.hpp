@@ -41,6 +41,7 @@ std::string line_of_image(const SessionImage& image, std::size_t max_bytes = max
 
 // The session as a whole, as of one moment. nullopt: there is no such session. Throws corrupt;
 // conflict (retryable) when it was changed again and again while it was read.
-Task<std::optional<SessionImage>> read_image(Storage& storage, const SessionId& id);
+Task<std::optional<SessionImage>> read_image(Storage& storage, const SessionId& id,
+                                             const Context& context = Context::none());
 
 }  // namespace actionflows

@@ -11,10 +11,10 @@
 namespace actionflows {
 
 // Filled in by the call it was given to. A call that asks the backend several times tells of the
-// last time.
+// last time. What the backend did not tell is absent.
 struct CallReport {
-  Provenance provenance;       // of reads
-  Durability durability;       // of writes
+  std::optional<Provenance> provenance;  // of reads
+  std::optional<Durability> durability;  // of writes, also of those that found nothing to do
   bool repeated = false;       // the operation id had been applied before; nothing was applied now
   std::uint64_t sequence = 0;  // of a write's newest event
 };

@@ -101,6 +101,7 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
       if (answered) earlier = co_await find_operation(session, context);
       if (earlier) co_return co_await outcome_of(session, *earlier, context);
       if (failed) std::rethrow_exception(failed);
+      co_await tell_durability(context);
       co_return Outcome();
     }
 
@@ -193,7 +194,18 @@ Task<std::optional<CommitResult>> Storage::find_operation(const SessionId& sessi
   }
   if (result.first_sequence == 0) co_return std::nullopt;
   result.repeated = true;
+  result.durability = co_await durability();
   co_return result;
+}
+
+// What a write is worth that the driver answers without saying so.
+Task<Durability> Storage::durability() {
+  const Health health = co_await driver_->health();
+  co_return health.durability;
+}
+
+Task<void> Storage::tell_durability(const Context& context) {
+  if (context.report != nullptr) context.report->durability = co_await durability();
 }
 
 // ---- sessions -----------------------------------------------------------------------------------
@@ -370,7 +382,9 @@ Task<void> Storage::touch_session(const SessionId& id, const Context& context) {
   check_deadline(context, clock_, "touch_session");
   const Timestamp now = clock_.now();
   const Activity activity{now, now + options_.session_ttl};
-  if (!co_await driver_->touch(id, activity)) throw_not_found("session", id.str(), "touch_session");
+  const bool touched = co_await driver_->touch(id, activity);
+  if (!touched) throw_not_found("session", id.str(), "touch_session");
+  co_await tell_durability(context);
 }
 
 // Ends the session if its deadline has passed; false when there is no such session.

@@ -218,6 +218,8 @@ class Storage {
   Task<std::uint32_t> numbers_given(Transaction& transaction);
   Task<std::uint32_t> numbers_in_log(Transaction& transaction);
   Task<void> check_stands_already(const SessionImage& image, const std::string& operation);
+  Task<Durability> durability();
+  Task<void> tell_durability(const Context& context);
   Task<void> pause_before_retry(int attempt);
 
   // constant after construction

@@ -79,7 +79,7 @@ struct Numbered {
 
 template <class T>
 Task<Page<T>> list_numbered(StorageDriver& driver, const Numbered<T>& records,
-                            const PageQuery& query) {
+                            const PageQuery& query, const Context& context) {
   constexpr std::uint32_t batch = 64;
   check_limit(query.limit);
   std::uint32_t last = query.cursor ? decode_number(records.kind, *query.cursor) : 0;  // looked at
@@ -89,6 +89,7 @@ Task<Page<T>> list_numbered(StorageDriver& driver, const Numbered<T>& records,
     for (std::uint32_t n = last + 1; n <= records.count && keys.size() < batch; ++n)
       keys.push_back(records.key(n));
     const ReadResult read = co_await driver.read(records.session, keys);
+    if (context.report != nullptr) context.report->provenance = read.provenance;
     for (const auto& record : read.records) {
       if (page.items.size() == query.limit) {
         page.next_cursor = encode_cursor(records.kind, last);
@@ -203,7 +204,7 @@ Task<Page<Chain>> Storage::list_chains(const SessionId& session_id,
       [](std::uint32_t number) { return RecordKey::of_chain(number); },
       [&](std::uint32_t number) { return ChainId(session_id, number).str(); },
       [&](const Chain& chain) { return !status || chain.status == *status; }};
-  co_return co_await list_numbered(*driver_, chains, page);
+  co_return co_await list_numbered(*driver_, chains, page, context);
 }
 
 Task<Chain> Storage::archive_chain(const ChainId& id, const Context& context) {
@@ -372,7 +373,7 @@ Task<Page<Step>> Storage::list_steps(const ChainId& chain_id, std::optional<Step
       [&](std::uint32_t number) { return RecordKey::of_step(chain_id.number(), number); },
       [&](std::uint32_t number) { return StepId(chain_id, number).str(); },
       [&](const Step& step) { return !status || step.status == *status; }};
-  co_return co_await list_numbered(*driver_, steps, page);
+  co_return co_await list_numbered(*driver_, steps, page, context);
 }
 
 // ---- what a repeated operation had made ---------------------------------------------------------

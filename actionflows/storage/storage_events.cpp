@@ -261,7 +261,9 @@ Task<std::unique_ptr<Subscription>> Storage::subscribe(std::optional<SessionId> 
 Task<std::uint64_t> Storage::prune_events(const SessionId& session, std::uint64_t first_kept,
                                           const Context& context) {
   check_deadline(context, clock_, "prune_events");
-  co_return co_await driver_->prune_events(session, first_kept);
+  const std::uint64_t removed = co_await driver_->prune_events(session, first_kept);
+  co_await tell_durability(context);
+  co_return removed;
 }
 
 // ---- the whole ----------------------------------------------------------------------------------
@@ -289,6 +291,7 @@ Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   }
   if (stands) {
     co_await check_stands_already(image, operation);
+    co_await tell_durability(context);
     co_return false;
   }
   if (context.report != nullptr) {
@@ -321,7 +324,9 @@ Task<void> Storage::check_stands_already(const SessionImage& image, const std::s
 
 Task<bool> Storage::erase_session(const SessionId& id, const Context& context) {
   check_deadline(context, clock_, "erase_session");
-  co_return co_await driver_->erase_session(id);
+  const bool erased = co_await driver_->erase_session(id);
+  co_await tell_durability(context);
+  co_return erased;
 }
 
 Task<Upkeep> Storage::sweep(std::size_t limit) {

@@ -420,7 +420,7 @@ TEST_F(Contexts, StandInTheEvents) {
   EXPECT_EQ(event.actor, "ann@laptop");
   EXPECT_EQ(event.operation_id, "op");
   EXPECT_EQ(report.sequence, 1u);
-  EXPECT_EQ(report.durability.level, DurabilityLevel::memory);
+  EXPECT_EQ(report.durability->level, DurabilityLevel::memory);
   EXPECT_FALSE(report.repeated);
 }
 

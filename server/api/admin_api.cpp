@@ -106,7 +106,7 @@ Task<Response> AdminApi::import(Request& request) {
 Task<Response> AdminApi::export_session(Request& request) {
   const Call call(request);
   const SessionId id = call.session_id();
-  const auto image = co_await read_image(services_.storage, id);
+  const auto image = co_await read_image(services_.storage, id, call.context());
   if (!image) throw_not_found("session", id.str());
   Response response(200, ndjson, line_of_image(*image) + '\n');
   co_return call.with_source(std::move(response));
@@ -114,7 +114,8 @@ Task<Response> AdminApi::export_session(Request& request) {
 
 Task<Response> AdminApi::verify(Request& request) {
   const Call call(request, services_);
-  Verification found = co_await services_.events.verify(call.session_id());
+  const SessionId id = call.session_id();
+  Verification found = co_await services_.events.verify(id, call.context());
   VerificationView view;
   view.session_id = std::move(found.session);
   view.outcome = found.outcome;

@@ -55,8 +55,7 @@ Call::Call(http::Request& request, const Services& services) : Call(request) {
   context_.deadline = services.storage.clock().monotonic() + services.request_timeout;
 }
 
-Call::Call(http::Request& request)
-    : request_(request), principal_(*principal_of(request)) {
+Call::Call(http::Request& request) : request_(request), principal_(*principal_of(request)) {
   context_.report = &report_;
   if (request.method == http::Method::get || request.method == http::Method::head) return;
   context_.actor = principal_.name;
@@ -84,15 +83,15 @@ http::Response Call::read(std::string json) const {
 }
 
 http::Response Call::with_source(http::Response response) const {
-  const Provenance& provenance = report_.provenance;
-  const auto age = std::chrono::duration_cast<std::chrono::seconds>(provenance.age).count();
-  response.add("ActionFlows-Source",
-               std::string(to_string(provenance.source)) + "; age=" + std::to_string(age));
+  if (!report_.provenance) return response;
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(report_.provenance->age);
+  response.add("ActionFlows-Source", std::string(to_string(report_.provenance->source)) +
+                                         "; age=" + std::to_string(age.count()));
   return response;
 }
 
 http::Response Call::with_durability(http::Response response) const {
-  response.add("ActionFlows-Durability", to_string(report_.durability));
+  if (report_.durability) response.add("ActionFlows-Durability", to_string(*report_.durability));
   return response;
 }
 

@@ -89,6 +89,7 @@ class Call {
   }
   [[nodiscard]] http::Response done() const { return with_durability(http::Response(204)); }
 
+  // With what the storage told of this call, where it told something.
   [[nodiscard]] http::Response with_source(http::Response response) const;
   [[nodiscard]] http::Response with_durability(http::Response response) const;
 

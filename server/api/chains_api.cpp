@@ -138,17 +138,17 @@ Task<Response> ChainsApi::get(Request& request) {
   if (!chain) throw_not_found("chain", id.str());
   if (!include_steps) co_return call.record(*chain);
   // No entity tag: a step can change without its chain.
-  co_return call.read(co_await with_steps(*std::move(chain)));
+  co_return call.read(co_await with_steps(*std::move(chain), call.context()));
 }
 
-Task<std::string> ChainsApi::with_steps(Chain chain) {
+Task<std::string> ChainsApi::with_steps(Chain chain, const Context& context) {
   std::string json = json_of(chain);
   json.pop_back();
   json += ",\"steps\":[";
   PageQuery page;
   do {
     const Page<Step> steps =
-        co_await services_.storage.list_steps(chain.chain_id, std::nullopt, page);
+        co_await services_.storage.list_steps(chain.chain_id, std::nullopt, page, context);
     if (!steps.corrupt.empty()) throw steps.corrupt.front();
     for (const Step& step : steps.items) {
       if (json.back() != '[') json += ',';

@@ -29,7 +29,7 @@ class ChainsApi {
   Task<http::Response> list_archive(http::Request& request);
 
   // The chain's JSON with its steps in it.
-  Task<std::string> with_steps(Chain chain);
+  Task<std::string> with_steps(Chain chain, const Context& context);
 
   Services& services_;  // constant after construction
 };

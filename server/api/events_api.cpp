@@ -167,14 +167,15 @@ Task<Response> EventsApi::stream(Request& request) {
   query.check();
   EventFilter newest;
   newest.limit = 1;
-  const EventList log = co_await services_.storage.read_events(session, newest);
+  const EventList log = co_await services_.storage.read_events(session, newest, call.context());
   if (log.last_sequence == 0) throw_not_found("session", session.str());
   const StreamContext context{services_, access_, principal_of(request), heartbeat_};
   const std::uint64_t after = position.value_or(log.last_sequence);
-  co_return Response::event_stream(
+  Response response = Response::event_stream(
       [context, session = std::move(session), after](http::StreamWriter& writer) {
         return stream_session(context, session, after, writer);
       });
+  co_return call.with_source(std::move(response));
 }
 
 Task<Response> EventsApi::stream_all(Request& request) {
