@@ -4,6 +4,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/model/ids.hpp"
+#include "actionflows/model/session.hpp"
 #include "actionflows/schema/schema.hpp"
 #include "actionflows/storage/context.hpp"
 #include "server/api/access.hpp"
@@ -71,7 +72,15 @@ class Call {
   // Of a read: 200, or 304 where If-None-Match has the record's version.
   template <class T>
   http::Response record(const T& value) const {
-    return read_record(value.version, [&] { return json_of(value); });
+    const auto known = request_.header("If-None-Match");
+    const bool fresh = known && http::etag_in(*known, etag_of(value.version));
+    return tagged(fresh ? http::Response(304) : http::Response::json(json_of(value)),
+                  value.version);
+  }
+  // Of a read of a session: always 200. Its activity moves without a new version, so that who knows
+  // the version need not know the session.
+  http::Response record(const Session& value) const {
+    return tagged(http::Response::json(json_of(value)), value.version);
   }
   // Of a read of anything else.
   [[nodiscard]] http::Response read(std::string json) const;
@@ -105,13 +114,8 @@ class Call {
   }
   [[noreturn]] static void refuse(std::string_view name, std::string_view rule);
 
-  template <class Encode>
-  http::Response read_record(std::uint64_t version, Encode encode) const {
-    const std::string tag = etag_of(version);
-    const auto known = request_.header("If-None-Match");
-    const bool fresh = known && http::etag_in(*known, tag);
-    http::Response response = fresh ? http::Response(304) : http::Response::json(encode());
-    response.add("ETag", tag);
+  [[nodiscard]] http::Response tagged(http::Response response, std::uint64_t version) const {
+    response.add("ETag", etag_of(version));
     return with_source(std::move(response));
   }
 

@@ -91,7 +91,12 @@ TEST_F(ChainsApi, AChainTooLongForOneAnswerSaysSo) {
 
 TEST_F(ChainsApi, AnswersAKnownVersionWithoutABody) {
   create();
-  EXPECT_EQ(client_.get("/v1/chains/s.c1", {{"If-None-Match", "\"1\""}}).status, 304);
+  const Reply known = client_.get("/v1/chains/s.c1", {{"If-None-Match", "\"1\""}});
+  EXPECT_EQ(known.status, 304);
+  EXPECT_EQ(known.header("ETag"), "\"1\"");
+  EXPECT_EQ(known.body, "");
+  EXPECT_EQ(client_.get("/v1/chains/s.c1", {{"If-None-Match", "\"2\", W/\"1\""}}).status, 304);
+  EXPECT_EQ(client_.get("/v1/chains/s.c1", {{"If-None-Match", "\"2\""}}).status, 200);
 }
 
 TEST_F(ChainsApi, UnknownOnesAreNotFound) {

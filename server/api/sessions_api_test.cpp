@@ -79,14 +79,18 @@ TEST_F(SessionsApi, AnswersAReadWithItsSourceAndEntityTag) {
   EXPECT_EQ(reply.header("ETag"), "\"1\"");
 }
 
-TEST_F(SessionsApi, AnswersAKnownVersionWithoutABody) {
-  create("s1");
-  const Reply known = client_.get("/v1/sessions/s1", {{"If-None-Match", "\"1\""}});
-  EXPECT_EQ(known.status, 304);
-  EXPECT_EQ(known.header("ETag"), "\"1\"");
-  EXPECT_EQ(known.body, "");
-  EXPECT_EQ(client_.get("/v1/sessions/s1", {{"If-None-Match", "\"2\", W/\"1\""}}).status, 304);
-  EXPECT_EQ(client_.get("/v1/sessions/s1", {{"If-None-Match", "\"2\""}}).status, 200);
+// A touch moves the deadline and not the version.
+TEST(ActivityOfASession, IsToldToWhoKnowsTheVersion) {
+  FakeClock clock;
+  Served served({}, make_memory_storage(), clock);
+  test::Client client = served.client();
+  const Reply before = client.post("/v1/sessions", R"({"userId":"ann","sessionId":"s1"})");
+  clock.advance(std::chrono::minutes(5));
+  EXPECT_EQ(client.post("/v1/sessions/s1/touch").status, 204);
+  const Reply after = client.get("/v1/sessions/s1", {{"If-None-Match", before.header("ETag")}});
+  EXPECT_EQ(after.status, 200);
+  EXPECT_EQ(after.header("ETag"), before.header("ETag")) << "for If-Match";
+  EXPECT_GT(after.at("/expiresAt"), before.at("/expiresAt"));
 }
 
 TEST_F(SessionsApi, AnswersHeadLikeGetWithoutTheBody) {
