@@ -134,35 +134,49 @@ Task<Response> ChainsApi::get(Request& request) {
   Query query(request, get_parameters);
   const bool include_steps = query.has("include", "steps");
   query.check();
-  auto chain = co_await services_.storage.get_chain(id, call.context());
+  // No entity tag with the steps: one can change without its chain.
+  if (include_steps) co_return call.read(co_await with_steps(id, call.context()));
+  const auto chain = co_await services_.storage.get_chain(id, call.context());
   if (!chain) throw_not_found("chain", id.str());
-  if (!include_steps) co_return call.record(*chain);
-  // No entity tag: a step can change without its chain.
-  co_return call.read(co_await with_steps(*std::move(chain), call.context()));
+  co_return call.record(*chain);
 }
 
-Task<std::string> ChainsApi::with_steps(Chain chain, const Context& context) {
-  std::string json = json_of(chain);
-  json.pop_back();
-  json += ",\"steps\":[";
+Task<std::string> ChainsApi::with_steps(const ChainId& id, const Context& context) {
+  // The chain and its steps are read one after the other: what moves a step's status moves the
+  // chain, so they belong together where the chain stood still in between.
+  constexpr int attempts = 5;
+  auto chain = co_await services_.storage.get_chain(id, context);
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    if (!chain) throw_not_found("chain", id.str());
+    std::string json = co_await encode_with_steps(*chain, context);
+    auto after = co_await services_.storage.get_chain(id, context);
+    if (after && after->version == chain->version) co_return json;
+    chain = std::move(after);
+  }
+  StorageError error =
+      failure(ErrorCode::conflict, "chain " + id.str() + " keeps changing", {}, id.str());
+  error.retryable = true;
+  throw error;
+}
+
+Task<std::string> ChainsApi::encode_with_steps(const Chain& chain, const Context& context) {
+  std::string opening = json_of(chain);
+  opening.pop_back();
+  ItemsWriter writer(opening + ",\"steps\":[");
   PageQuery page;
   do {
     const Page<Step> steps =
         co_await services_.storage.list_steps(chain.chain_id, std::nullopt, page, context);
-    if (!steps.corrupt.empty()) throw steps.corrupt.front();
-    for (const Step& step : steps.items) {
-      if (json.back() != '[') json += ',';
-      schema::schema_of<Step>().encode(step, schema::Form::full, json);
-    }
-    if (json.size() > max_chain_bytes)
+    for (const Step& step : steps.items) writer.add(step);
+    writer.add(steps.corrupt);
+    if (writer.size() > max_chain_bytes)
       throw failure(ErrorCode::exhausted,
                     "chain " + chain.chain_id.str() + " with its steps is longer than 16 MiB: " +
                         "read /v1/chains/" + chain.chain_id.str() + "/steps page by page",
                     {}, chain.chain_id.str());
     page.cursor = steps.next_cursor;
   } while (page.cursor);
-  json += "]}";
-  co_return json;
+  co_return std::move(writer).finish();
 }
 
 Task<Response> ChainsApi::update(Request& request) {

@@ -28,8 +28,10 @@ class ChainsApi {
   Task<http::Response> archive(http::Request& request);
   Task<http::Response> list_archive(http::Request& request);
 
-  // The chain's JSON with its steps in it.
-  Task<std::string> with_steps(Chain chain, const Context& context);
+  // The chain's JSON with its steps in it, as of one moment. Throws not_found; conflict (retryable)
+  // when it was changed again and again while it was read.
+  Task<std::string> with_steps(const ChainId& id, const Context& context);
+  Task<std::string> encode_with_steps(const Chain& chain, const Context& context);
 
   Services& services_;  // constant after construction
 };

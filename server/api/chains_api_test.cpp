@@ -1,8 +1,16 @@
+#include "actionflows/services/step_service.hpp"
 #include "server/testing/served.hpp"
+#include "tests/support/change.hpp"
+#include "tests/support/hooked_driver.hpp"
+#include "tests/support/run.hpp"
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace actionflows {
 namespace {
@@ -87,6 +95,84 @@ TEST_F(ChainsApi, AChainTooLongForOneAnswerSaysSo) {
   EXPECT_EQ(reply.status, 507);
   EXPECT_EQ(reply.at("/type"), "urn:actionflows:problem:exhausted");
   EXPECT_NE(reply.at("/detail").find("16 MiB"), std::string::npos);
+}
+
+// A chain of two steps over a driver that a test can step into.
+class ChainWithSteps : public testing::Test {
+ protected:
+  using Call = test::HookedDriver::Call;
+
+  ChainWithSteps() {
+    auto hooked = std::make_unique<test::HookedDriver>(make_memory_storage());
+    driver_ = hooked.get();
+    driver_->before = [this](Call call) -> Task<void> {
+      if (call != Call::read || !armed_.exchange(false)) co_return;
+      const bool again = co_await before_read_(++reads_);
+      armed_ = again;
+    };
+    AppOptions options;
+    options.sweep_interval = std::chrono::hours(1);
+    served_.emplace(options, std::move(hooked));
+    client_.emplace(served_->client());
+    client_->post("/v1/sessions", R"({"userId":"ann","sessionId":"s"})");
+    client_->post("/v1/sessions/s/chains",
+                  R"({"title":"t","source":"flow","steps":[{"action":"a"},{"action":"b"}]})");
+  }
+
+  // `hook` is run before each read, with its number from 1 on, as long as it returns true; its own
+  // reads are not counted.
+  Reply get_while(std::function<Task<bool>(int)> hook) {
+    before_read_ = std::move(hook);
+    armed_ = true;
+    Reply reply = client_->get("/v1/chains/s.c1?include=steps");
+    armed_ = false;
+    return reply;
+  }
+
+  const ChainId chain_ = *ChainId::parse("s.c1");
+  test::HookedDriver* driver_ = nullptr;  // the storage's own
+  std::function<Task<bool>(int)> before_read_;
+  std::atomic<bool> armed_{false};
+  int reads_ = 0;
+  std::optional<Served> served_;
+  std::optional<test::Client> client_;
+};
+
+TEST_F(ChainWithSteps, TellsOfAStepThatCannotBeRead) {
+  test::Change damage(chain_.session(), system_clock().now());
+  damage.put(RecordKey::of_step(1, 1), 1, Bytes("{}")).no_events();
+  damage.event("test:planted", R"({"type":"test:planted","at":"2026-01-01T00:00:00.000Z"})");
+  test::run(driver_->real().commit(damage));
+  const Reply reply = client_->get("/v1/chains/s.c1?include=steps");
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("/steps/0/stepId"), "s.c1.s2");
+  EXPECT_FALSE(reply.has("/steps/1"));
+  EXPECT_EQ(reply.at("/corrupt/0/id"), "s.c1.s1");
+}
+
+TEST_F(ChainWithSteps, IsOfOneMoment) {
+  // A step is started after the chain was read and before its steps are.
+  const Reply reply = get_while([this](int read) -> Task<bool> {
+    if (read < 3) co_return true;
+    StepService steps(served_->storage);
+    co_await steps.start(StepId(chain_, 1));
+    co_return false;
+  });
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("/steps/0/status"), "in_progress");
+  EXPECT_EQ(reply.at("/status"), "in_progress");
+  EXPECT_FALSE(reply.has("/corrupt"));
+}
+
+TEST_F(ChainWithSteps, ThatKeepsChangingSaysSo) {
+  const Reply reply = get_while([this](int read) -> Task<bool> {
+    ChainUpdate update;
+    update.set(&Chain::title, "title " + std::to_string(read));
+    co_await served_->storage.update_chain(chain_, std::move(update));
+    co_return true;
+  });
+  EXPECT_EQ(reply.status, 409) << reply.body;
+  EXPECT_EQ(reply.at("/detail"), "chain s.c1 keeps changing");
 }
 
 TEST_F(ChainsApi, AnswersAKnownVersionWithoutABody) {

@@ -29,11 +29,14 @@ std::string reference_to(std::string_view component) {
 
 using Components = std::map<std::string, std::string, std::less<>>;
 
+std::string corrupt_member() {
+  return R"("corrupt":{"type":"array","items":)" + reference_to("Corrupt") +
+         R"(,"description":"Records that could not be read; absent when there are none."},)";
+}
+
 std::string page_schema(std::string_view item, std::string_view more) {
   return R"({"type":"object","properties":{"items":{"type":"array","items":)" + reference_to(item) +
-         R"(},"corrupt":{"type":"array","items":)" + reference_to("Corrupt") +
-         R"(,"description":"Records that could not be read; absent when there are none."},)" +
-         std::string(more);
+         "}," + corrupt_member() + std::string(more);
 }
 
 std::string list_schema(std::string_view item) {
@@ -84,7 +87,7 @@ std::string chain_with_steps(std::string chain) {
   const std::size_t at = chain.find(properties);
   const std::string steps = R"("steps":{"type":"array","items":)" + reference_to("Step") +
                             R"(,"description":"With include=steps."},)";
-  return chain.insert(at + properties.size(), steps);
+  return chain.insert(at + properties.size(), steps + corrupt_member());
 }
 
 template <class T>

@@ -5,7 +5,8 @@
 namespace actionflows::api {
 
 std::string ItemsWriter::finish(std::string_view members) && {
-  out_.append("],").append(members);
+  out_ += ']';
+  if (!members.empty()) out_.append(",").append(members);
   if (!corrupt_.empty()) {
     out_ += ",\"corrupt\":[";
     for (const CorruptView& corrupt : corrupt_) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,9 @@ inline constexpr std::size_t page_portion = 50;
 // Writes the items of lists one after the other.
 class ItemsWriter {
  public:
+  // `opening`: what stands before the items, up to their '['.
+  explicit ItemsWriter(std::string opening = "{\"items\":[") : out_(std::move(opening)) {}
+
   template <class T>
   void add(const T& item) {
     if (out_.back() != '[') out_ += ',';
@@ -37,10 +41,10 @@ class ItemsWriter {
   [[nodiscard]] std::size_t size() const noexcept { return out_.size(); }
 
   // The list, `members` ("\"nextCursor\":null") behind it.
-  [[nodiscard]] std::string finish(std::string_view members) &&;
+  [[nodiscard]] std::string finish(std::string_view members = {}) &&;
 
  private:
-  std::string out_ = "{\"items\":[";
+  std::string out_;
   std::vector<CorruptView> corrupt_;
 };
 
