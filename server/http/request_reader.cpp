@@ -10,9 +10,6 @@ constexpr std::size_t first_input_size = 4096;
 constexpr std::size_t chunk_input_size = 16 << 10;
 constexpr std::size_t kept_capacity = 16 << 10;
 
-// The slowest client that is waited for, beyond the body timeout itself.
-constexpr std::size_t least_bytes_per_second = 64 << 10;
-
 constexpr Refusal slow_head{408, "request_timeout", "the headers did not arrive in time"};
 constexpr Refusal slow_body{408, "request_timeout", "the body did not arrive in time"};
 constexpr Refusal short_body{400, "malformed_request", "the body ended before its announced end"};
@@ -157,8 +154,7 @@ bool RequestReader::skip_body() noexcept {
 }
 
 Monotonic RequestReader::body_deadline(std::size_t received) const {
-  return body_begun_ + options_.body_timeout +
-         std::chrono::seconds(received / least_bytes_per_second);
+  return body_begun_ + options_.body_timeout + allowance(received);
 }
 
 Refusal RequestReader::broken_off() const noexcept {

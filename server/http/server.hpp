@@ -70,7 +70,8 @@ struct ServerOptions {
   std::chrono::milliseconds header_timeout{10'000};  // from the first byte to the last: 408
   std::chrono::milliseconds body_timeout{30'000};    // plus 1 s for every 64 KiB of it: 408
   std::chrono::milliseconds idle_timeout{60'000};    // between requests: closed
-  std::chrono::milliseconds write_timeout{30'000};   // of a response or of one piece of a stream
+  std::chrono::milliseconds write_timeout{30'000};   // of a response or of one piece of a stream,
+                                                     // plus 1 s for every 64 KiB of it: closed
 
   std::size_t stream_buffer =
       256 << 10;  // bytes the system holds for a stream's reader; 0: default

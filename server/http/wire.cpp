@@ -59,8 +59,12 @@ Task<bool> Wire::write(std::string_view first, std::string_view second,
   // The system nearly always takes all of it, and then there is nothing to wait for.
   bool reachable = write_now(first, second);
   if (reachable && first.empty() && second.empty()) co_return true;
+  // One deadline for all of it, to which only what is taken adds: a peer that takes a little now
+  // and then must not hold it for ever.
+  const Monotonic deadline = std::chrono::steady_clock::now() + timeout;
+  const std::size_t size = first.size() + second.size();
   while (reachable && !(first.empty() && second.empty())) {
-    arm(std::chrono::steady_clock::now() + timeout);
+    arm(deadline + allowance(size - first.size() - second.size()));
     writing_ = true;
     const auto [error] = co_await socket_.async_wait(
         tcp::socket::wait_write,

@@ -13,6 +13,13 @@ namespace actionflows::http {
 
 using Monotonic = std::chrono::steady_clock::time_point;
 
+// How much longer than its timeout a message may take of which so much has come through: the
+// slowest peer that is waited for does 64 KiB a second.
+constexpr std::chrono::milliseconds allowance(std::size_t bytes) noexcept {
+  constexpr std::size_t least_bytes_per_second = 64 << 10;
+  return std::chrono::milliseconds(bytes * 1'000 / least_bytes_per_second);
+}
+
 // A deadline is a mere number that a sweep over all connections looks at a few times a second: a
 // timer for each operation would cost more than the operation.
 //
@@ -26,9 +33,9 @@ class Wire {
   // or is gone, the deadline passed (then `timed_out`) or `cancel_read` was called.
   Task<std::size_t> read_some(char* to, std::size_t size, Monotonic deadline);
 
-  // Writes both pieces. False: the peer is gone or did not read for `timeout` (then `timed_out`),
-  // and the wire is closed. A coroutine that is cancelled meanwhile still writes to the end: half a
-  // message would spoil the connection.
+  // Writes both pieces. False: the peer is gone or did not take all of it within `timeout` and the
+  // allowance for what it took (then `timed_out`), and the wire is closed. A coroutine that is
+  // cancelled meanwhile still writes to the end: half a message would spoil the connection.
   Task<bool> write(std::string_view first, std::string_view second,
                    std::chrono::milliseconds timeout);
 
