@@ -104,12 +104,17 @@ Task<std::optional<Refusal>> RequestReader::read_sized_body(Request& request, st
     begin_ += size;
     co_return std::nullopt;
   }
-  if (!body_memory_.take(size, options_.max_buffered_bodies)) co_return no_memory;
   body_.assign(input().substr(0, there));
   begin_ += there;
+  if (!body_memory_.take(there, options_.max_buffered_bodies)) co_return no_memory;
   for (std::size_t filled = there; filled < size;) {
-    // Memory follows what has come, not what was announced.
-    if (filled == body_.size()) body_.resize(std::min(size, std::max(2 * filled, kept_capacity)));
+    // Memory follows what has come, not what was announced: else announcing would be enough to keep
+    // others out.
+    if (filled == body_.size()) {
+      const std::size_t grown = std::min(size, std::max(2 * filled, kept_capacity));
+      if (!body_memory_.take(grown - filled, options_.max_buffered_bodies)) co_return no_memory;
+      body_.resize(grown);
+    }
     const std::size_t count = co_await wire_.read_some(body_.data() + filled, body_.size() - filled,
                                                        body_deadline(filled));
     if (count == 0) co_return broken_off();

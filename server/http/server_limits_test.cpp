@@ -73,7 +73,8 @@ TEST(ServerLimits, BoundsTheMemoryOfAllBodies) {
   options.max_buffered_bodies = 1'000'000;
   TestServer server(options);
   RawClient holder(server.port());
-  holder.send(request_text("POST", "/echo", "Content-Length: 900000\r\n", "begun"));
+  holder.send(
+      request_text("POST", "/echo", "Content-Length: 900000\r\n", std::string(899'999, 'a')));
   ASSERT_TRUE(eventually([&] {
     return server.metrics.text().find("buffered_body_bytes 900000") != std::string::npos;
   }));
@@ -86,6 +87,19 @@ TEST(ServerLimits, BoundsTheMemoryOfAllBodies) {
     RawClient again(server.port());
     return again.exchange(post_text("/echo", std::string(200'000, 'a'))).status == 200;
   }));
+}
+
+TEST(ServerLimits, TakesNoMemoryForABodyThatIsOnlyAnnounced) {
+  ServerOptions options;
+  options.max_buffered_bodies = 1'000'000;
+  TestServer server(options);
+  RawClient announcer(server.port());
+  announcer.send(request_text("POST", "/echo", "Content-Length: 900000\r\n", "begun"));
+  ASSERT_TRUE(eventually([&] {
+    return server.metrics.text().find("buffered_body_bytes 16384") != std::string::npos;
+  }));
+  RawClient client(server.port());
+  EXPECT_EQ(client.exchange(post_text("/echo", std::string(900'000, 'a'))).status, 200);
 }
 
 TEST(ServerLimits, EndsSlowHeads) {
