@@ -137,6 +137,7 @@ struct Server::Impl {
 
   void listen();
   Task<void> accept_connections();
+  Task<bool> accept_one(Worker& worker);
 
   // Runs `action` on each connection, on its thread.
   template <class Action>
@@ -183,25 +184,35 @@ void Server::Impl::listen() {
 // (SO_REUSEPORT) would spread them unevenly, and a second server on the same port unnoticed.
 Task<void> Server::Impl::accept_connections() {
   asio::steady_timer pause(workers.front()->context);
-  for (std::size_t turn = 0;; ++turn) {
-    Worker& worker = *workers[turn % workers.size()];
-    tcp::socket socket(worker.context);
-    tcp::endpoint remote;
-    const auto [error] = co_await acceptor->async_accept(socket, remote, as_result);
-    if (!acceptor->is_open()) co_return;
-    if (error) {
-      // Most likely out of file descriptors: what has come waits until some are free again.
-      pause.expires_after(std::chrono::milliseconds(50));
-      co_await pause.async_wait(asio::use_awaitable);
-      continue;
+  for (std::size_t turn = 0; acceptor->is_open(); ++turn) {
+    bool accepted = false;
+    try {
+      accepted = co_await accept_one(*workers[turn % workers.size()]);
+    } catch (const std::exception& error) {
+      // Most likely out of memory: this connection is gone, the next may be taken again.
+      if (shared.options.on_fault)
+        shared.options.on_fault({.request_id = 0, .method = {}, .route = {}, .what = error.what()});
     }
-    auto connection =
-        std::make_shared<Connection>(shared, worker, std::move(socket), remote.address());
-    asio::co_spawn(worker.context, Connection::run(std::move(connection)),
-                   [](const std::exception_ptr&) {
-                     // Out of memory: the connection is gone, the server goes on.
-                   });
+    if (accepted) continue;
+    pause.expires_after(std::chrono::milliseconds(50));
+    co_await pause.async_wait(as_result);
   }
+}
+
+// False: it could not be taken, most likely for want of file descriptors: it waits until some are
+// free again.
+Task<bool> Server::Impl::accept_one(Worker& worker) {
+  tcp::socket socket(worker.context);
+  tcp::endpoint remote;
+  const auto [error] = co_await acceptor->async_accept(socket, remote, as_result);
+  if (error) co_return false;
+  auto connection =
+      std::make_shared<Connection>(shared, worker, std::move(socket), remote.address());
+  asio::co_spawn(worker.context, Connection::run(std::move(connection)),
+                 [](const std::exception_ptr&) {
+                   // Out of memory: the connection is gone, the server goes on.
+                 });
+  co_return true;
 }
 
 Server::Server(ServerOptions options, Router router, Metrics* metrics)

@@ -32,7 +32,8 @@ struct AccessRecord {
   std::uint64_t request_id = 0;
 };
 
-// An exception that was answered with a 500 or ended a stream. The views live during the call.
+// An exception that was answered with a 500, ended a stream or, without a method, kept a connection
+// from being accepted. The views live during the call.
 struct FaultRecord {
   std::uint64_t request_id = 0;  // also in the problem document, as "errorId"
   std::string_view method;
