@@ -8,7 +8,7 @@ set(ACTIONFLOWS_TEST_TIMEOUT 300 CACHE STRING "Seconds after which a test counts
 file(GLOB support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
 add_library(tests_support STATIC ${support_sources})
 target_link_libraries(tests_support PUBLIC
-  actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson)
+  actionflows GTest::gtest GTest::gmock rapidcheck simdjson::simdjson SQLite::SQLite3)
 target_compile_definitions(tests_support PUBLIC
   PROJECT_DIR="${PROJECT_SOURCE_DIR}" PROGRAM="$<TARGET_FILE:actionflows_program>")
 

@@ -40,6 +40,12 @@ class Queue {
     if (signal_) signal_->try_send(boost::system::error_code());  // full: one is on its way already
   }
 
+  void miss() {
+    const std::lock_guard lock(mutex_);
+    missed_ = true;
+    if (signal_) signal_->try_send(boost::system::error_code());
+  }
+
   // What there is. If there is nothing, `signal` tells when there is.
   Subscription::Batch take(std::shared_ptr<Signal> signal) {
     const std::lock_guard lock(mutex_);
@@ -167,6 +173,13 @@ void WakeupHub::publish(const Wakeup& wakeup) {
   const auto found = state_->of_session.find(wakeup.session.str());
   if (found == state_->of_session.end()) return;
   for (const auto& queue : found->second) queue->push(wakeup);
+}
+
+void WakeupHub::miss() {
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& queue : state_->of_all) queue->miss();
+  for (const auto& [session, queues] : state_->of_session)
+    for (const auto& queue : queues) queue->miss();
 }
 
 }  // namespace actionflows

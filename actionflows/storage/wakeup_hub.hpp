@@ -27,6 +27,9 @@ class WakeupHub {
   // Never waits for a follower. Calls for one session must be made in the order of its commits.
   void publish(const Wakeup& wakeup);
 
+  // Some wake-ups are lost: every subscription says that it has missed some.
+  void miss();
+
  private:
   struct State;
   class Follower;

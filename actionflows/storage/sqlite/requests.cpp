@@ -1,0 +1,143 @@
+#include "actionflows/storage/sqlite/requests.hpp"
+
+#include "actionflows/base/error.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace actionflows::sqlite {
+
+class WaitingCalls : public boost::asio::execution_context::service {
+ public:
+  using key_type = WaitingCalls;
+  inline static boost::asio::execution_context::id id;
+
+  explicit WaitingCalls(boost::asio::execution_context& context) : service(context) {}
+
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    if (--count_ == 0) none_.notify_all();
+  }
+
+ private:
+  // The context is being destroyed. A thread that is at work on a request needs its caller's frame,
+  // and will hand the answer to this context: so both must still be there.
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    none_.wait(lock, [&] { return count_ == 0; });
+  }
+
+  std::mutex mutex_;
+  std::condition_variable none_;
+  std::size_t count_ = 0;  // guarded by mutex_
+};
+
+// ---- Waiter -------------------------------------------------------------------------------------
+
+Waiter::Waiter(boost::asio::any_io_executor executor, Handler handler)
+    : handler_(std::move(handler)),
+      work_(std::move(executor)),
+      calls_(&boost::asio::use_service<WaitingCalls>(
+          boost::asio::query(work_.get_executor(), boost::asio::execution::context))) {
+  calls_->enter();
+}
+
+void Waiter::resume() && {
+  WaitingCalls* const calls = calls_;
+  boost::asio::post(work_.get_executor(),
+                    [handler = std::move(handler_)]() mutable { std::move(handler)(); });
+  work_.reset();
+  calls->leave();  // the last: from here on the context may be gone
+}
+
+void Request::answer() {
+  Waiter waiter = std::move(*waiter_);
+  std::move(waiter).resume();
+}
+
+// ---- Inbox --------------------------------------------------------------------------------------
+
+// Runs once the coroutine is suspended.
+struct Inbox::Enter {
+  Inbox* inbox;
+  Request* request;
+
+  template <class Handler>
+  void operator()(Handler&& handler) {
+    boost::asio::any_io_executor executor = boost::asio::get_associated_executor(handler);
+    request->waiter_.emplace(std::move(executor), std::forward<Handler>(handler));
+    inbox->push(*request);
+  }
+};
+
+Task<void> Inbox::ask(Request& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || admitted_ >= capacity_) {
+      StorageError error =
+          failure(ErrorCode::unavailable,
+                  closed_ ? "the storage is being closed" : "too many calls wait for the storage",
+                  "storage");
+      error.retryable = !closed_;
+      throw error;
+    }
+    ++admitted_;
+  }
+  Enter enter{this, &request};
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+      enter, boost::asio::use_awaitable);
+  if (request.error_) std::rethrow_exception(request.error_);
+}
+
+void Inbox::push(Request& request) {
+  // Notified under the lock: once it is released the request may be answered, and its caller may
+  // close the inbox.
+  const std::lock_guard lock(mutex_);
+  waiting_.push_back(&request);
+  arrived_.notify_one();
+}
+
+bool Inbox::take(std::vector<Request*>& out, std::size_t most, std::size_t parts,
+                 std::optional<TimePoint> until) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [&] { return !waiting_.empty() || woken_ || (closed_ && admitted_ == 0); };
+  if (until) {
+    arrived_.wait_until(lock, *until, ready);
+  } else {
+    arrived_.wait(lock, ready);
+  }
+  woken_ = false;
+  const std::size_t count = std::min(most, (waiting_.size() + parts - 1) / parts);
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
+  out.insert(out.end(), waiting_.begin(), end);
+  waiting_.erase(waiting_.begin(), end);
+  admitted_ -= count;
+  if (closed_ && admitted_ == 0) arrived_.notify_all();  // the other takers are through, too
+  return count > 0 || !closed_ || admitted_ > 0;
+}
+
+void Inbox::wake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  arrived_.notify_one();
+}
+
+void Inbox::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  arrived_.notify_all();
+}
+
+}  // namespace actionflows::sqlite

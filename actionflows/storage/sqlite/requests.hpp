@@ -1,0 +1,100 @@
+// How a coroutine waits for another thread's work: it leaves a Request in an Inbox, a thread takes
+// it out, does what it says and answers it; the coroutine goes on where it ran before.
+#pragma once
+
+#include "actionflows/base/task.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace actionflows::sqlite {
+
+// Counts the calls that wait in one context, which can't be destroyed before all are answered.
+class WaitingCalls;
+
+// Who waits for an answer.
+class Waiter {
+ public:
+  using Handler = boost::asio::any_completion_handler<void()>;
+
+  Waiter(boost::asio::any_io_executor executor, Handler handler);
+  Waiter(Waiter&&) noexcept = default;
+
+  // Lets the caller go on, on its own executor; once.
+  void resume() &&;
+
+ private:
+  Handler handler_;
+  boost::asio::executor_work_guard<boost::asio::any_io_executor> work_;
+  WaitingCalls* calls_;
+};
+
+// One call, in the frame of the coroutine that makes it.
+class Request {
+ public:
+  Request() = default;
+  virtual ~Request() = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  void fail(std::exception_ptr error) { error_ = std::move(error); }
+  [[nodiscard]] bool failed() const { return error_ != nullptr; }
+
+  // The caller goes on, and the request may be gone at once.
+  void answer();
+
+ private:
+  friend class Inbox;
+
+  std::exception_ptr error_;
+  std::optional<Waiter> waiter_;
+};
+
+// Thread-safety: shared objects: safe.
+class Inbox {
+ public:
+  explicit Inbox(std::size_t capacity) : capacity_(capacity) {}
+
+  // Returns when the request was answered. Throws what it failed with, or unavailable when too many
+  // wait already.
+  Task<void> ask(Request& request);
+
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  // Appends up to `share` of what waits, rounded up, and at most `most` to `out`. Waits until there
+  // is something, `until` has come, somebody calls `wake`, or the inbox was closed. False: it was
+  // closed and is empty.
+  bool take(std::vector<Request*>& out, std::size_t most, std::size_t parts,
+            std::optional<TimePoint> until);
+
+  // Ends one wait of a taker early.
+  void wake();
+
+  // Nothing is accepted any more.
+  void close();
+
+ private:
+  struct Enter;
+  void push(Request& request);
+
+  const std::size_t capacity_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  // guarded by mutex_
+  std::deque<Request*> waiting_;
+  std::size_t admitted_ = 0;  // those that wait, and those that are about to
+  bool woken_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace actionflows::sqlite

@@ -1,0 +1,45 @@
+// A folder for one test, gone with it.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+namespace actionflows::test {
+
+class Folder {
+ public:
+  Folder() : Folder(std::filesystem::temp_directory_path()) {}
+
+  // Where the system has a file system in memory, there: for tests that write much, and are not
+  // about what a disk does.
+  static Folder in_memory() {
+    const std::filesystem::path memory = "/dev/shm";
+    const bool writable = ::access(memory.c_str(), W_OK) == 0;
+    return Folder(writable ? memory : std::filesystem::temp_directory_path());
+  }
+
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  [[nodiscard]] std::string path(const std::string& name) const { return path_ / name; }
+  [[nodiscard]] std::string path() const { return path_; }
+
+ private:
+  explicit Folder(const std::filesystem::path& parent) {
+    static std::atomic<int> count{0};
+    path_ = parent / ("actionflows-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+    std::filesystem::create_directory(path_);
+  }
+
+  std::filesystem::path path_;
+};
+
+}  // namespace actionflows::test
