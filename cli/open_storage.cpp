@@ -1,6 +1,7 @@
 #include "cli/open_storage.hpp"
 
 #include "actionflows/storage/memory/memory_storage.hpp"
+#include "actionflows/storage/sqlite/sqlite_storage.hpp"
 #include "cli/failure.hpp"
 #include "cli/quantities.hpp"
 
@@ -11,7 +12,7 @@
 namespace actionflows::cli {
 namespace {
 
-constexpr std::string_view supported = "this version has memory:";
+constexpr std::string_view supported = "this version has memory: and sqlite:PATH";
 
 // "redis://" of a URL, whose rest may be a secret; nothing of what is no URL.
 std::string scheme_of(std::string_view url) {
@@ -23,6 +24,16 @@ std::string scheme_of(std::string_view url) {
 
 bool is_memory(std::string_view url) {
   return url == "memory" || url == "memory:" || url == "memory://";
+}
+
+constexpr std::string_view sqlite_scheme = "sqlite:";
+
+// The path in a URL of sqlite; nullopt: it is another URL.
+std::optional<std::string> sqlite_path(std::string_view url) {
+  if (!url.starts_with(sqlite_scheme)) return std::nullopt;
+  url.remove_prefix(sqlite_scheme.size());
+  if (url.empty()) throw UsageError("sqlite: names no file; it looks like sqlite:actionflows.db");
+  return std::string(url);
 }
 
 UsageError unknown_storage(std::string_view url) {
@@ -37,7 +48,7 @@ UsageError unknown_storage(std::string_view url) {
 StorageChoice choose_storage(const StorageWishes& wishes) {
   StorageChoice choice;
   if (!wishes.url.empty()) {
-    if (!is_memory(wishes.url)) throw unknown_storage(wishes.url);
+    if (!is_memory(wishes.url) && !sqlite_path(wishes.url)) throw unknown_storage(wishes.url);
     choice.url = wishes.url;
     if (!wishes.redis_url.empty())
       choice.notes.emplace_back("REDIS_URL is set but not used: the storage was given");
@@ -48,11 +59,12 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
     if (wishes.redis_url.empty()) {
       throw UsageError(
           "NODE_ENV is production, and no storage is set: set REDIS_URL or ACTIONFLOWS_STORAGE "
-          "(or give --storage)");
+          "(or give --storage), for example to sqlite:actionflows.db");
     }
     throw UsageError(
         "NODE_ENV is production and REDIS_URL is set, but this version has no Redis storage: set "
-        "ACTIONFLOWS_STORAGE (or give --storage); memory: keeps nothing beyond the process");
+        "ACTIONFLOWS_STORAGE (or give --storage) to sqlite:PATH; memory: keeps nothing beyond the "
+        "process");
   }
   if (!stage.empty() && stage != "development" && stage != "test") {
     throw UsageError(fmt::format(
@@ -69,12 +81,20 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
 }
 
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds) {
-  if (!is_memory(url)) throw unknown_storage(url);
-  MemoryOptions options;
-  options.limits = bounds.limits;
-  options.max_sessions = bounds.max_sessions;
-  options.max_bytes = bounds.max_bytes;
-  return make_memory_storage(options);
+  if (is_memory(url)) {
+    MemoryOptions options;
+    options.limits = bounds.limits;
+    options.max_sessions = bounds.max_sessions;
+    options.max_bytes = bounds.max_bytes;
+    return make_memory_storage(options);
+  }
+  if (auto path = sqlite_path(url)) {
+    SqliteOptions options;
+    options.path = *std::move(path);
+    options.limits = bounds.limits;
+    return open_sqlite_storage(std::move(options));
+  }
+  throw unknown_storage(url);
 }
 
 }  // namespace actionflows::cli

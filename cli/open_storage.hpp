@@ -1,7 +1,8 @@
 // Which storage is used, and how its parts are put together: the one place that names concrete
 // drivers and decides the order of their wrappers.
 //
-//   memory:    MemoryStorage: sessions in the process's own memory, gone with it
+//   memory:      MemoryStorage: sessions in the process's own memory, gone with it
+//   sqlite:PATH  SqliteStorage: sessions in that file, durable; made when it is not there
 #pragma once
 
 #include "actionflows/storage/driver.hpp"
@@ -41,7 +42,8 @@ struct StorageBounds {
   DriverLimits limits{.touch_interval = std::chrono::minutes(1)};
 };
 
-// The storage at `url`, ready for use. Throws UsageError for a URL that is none of the above.
+// The storage at `url`, ready for use. Throws UsageError for a URL that is none of the above, and
+// StorageError for one that can't be opened.
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds = {});
 
 }  // namespace actionflows::cli

@@ -2,6 +2,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "cli/failure.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/run.hpp"
 
 #include <gmock/gmock.h>
@@ -25,7 +26,7 @@ std::string refusal_of(const StorageWishes& wishes) {
 }
 
 TEST(ChooseStorage, WhatIsAskedForDecides) {
-  for (const char* url : {"memory:", "memory", "memory://"})
+  for (const char* url : {"memory:", "memory", "memory://", "sqlite:a.db", "sqlite:/var/a.db"})
     for (const char* stage : {"", "development", "test", "production", "staging"}) {
       const StorageChoice choice = choose_storage({.url = url, .node_env = stage, .redis_url = ""});
       EXPECT_EQ(choice.url, url);
@@ -71,7 +72,7 @@ TEST(ChooseStorage, AnUnknownUrlIsRefusedWithoutItsSecrets) {
   EXPECT_THAT(refusal, HasSubstr("unknown storage URL \"redis:...\""));
   EXPECT_THAT(refusal, HasSubstr("memory:"));
   EXPECT_THAT(refusal, Not(HasSubstr("secret")));
-  for (const char* url : {"sqlite:store.db", "Memory:", "memory:x", "mem", ":", "/tmp/store"})
+  for (const char* url : {"sqlite", "SQLITE:a", "Memory:", "memory:x", "mem", ":", "/tmp/store"})
     EXPECT_THAT(refusal_of({.url = url, .node_env = "", .redis_url = ""}),
                 HasSubstr("unknown storage URL"))
         << url;
@@ -109,6 +110,21 @@ TEST(OpenStorage, TheTouchIntervalReachesTheDriver) {
   EXPECT_EQ(last_active().count(), 0);
   EXPECT_TRUE(test::run(driver->touch(commit.session, active_at(300))));
   EXPECT_EQ(last_active().count(), 300);
+}
+
+TEST(OpenStorage, AFileThatIsNotNamedIsRefused) {
+  EXPECT_THAT(refusal_of({.url = "sqlite:", .node_env = "", .redis_url = ""}),
+              HasSubstr("names no file"));
+}
+
+TEST(OpenStorage, OpensAFile) {
+  const test::Folder folder;
+  const auto driver = open_storage("sqlite:" + folder.path("a.db"));
+  const Health health = test::run(driver->health());
+  EXPECT_TRUE(health.ok) << health.detail;
+  EXPECT_EQ(health.driver, "sqlite");
+  EXPECT_EQ(to_string(health.durability), "fsynced");
+  EXPECT_THROW(open_storage("sqlite:" + folder.path("absent/a.db")), StorageError);
 }
 
 TEST(OpenStorage, BoundsReachTheDriver) {

@@ -277,8 +277,8 @@ void add_serve(CLI::App& program, Action& action) {
       "serve", "Run the server, until SIGTERM or Ctrl-C; requests in flight are finished first.");
   const auto flags = std::make_shared<ServeFlags>();
   add_flag(command, "storage", flags->storage.url, "URL",
-           "where sessions are kept: memory: [by NODE_ENV: memory: for development, test or unset; "
-           "production has to say]");
+           "where sessions are kept: memory: or sqlite:PATH, a file [by NODE_ENV: memory: for "
+           "development, test or unset; production has to say]");
   add_flag(command, "host", flags->host, "HOST", "address or name to listen on");
   // PORT is what platforms set; ACTIONFLOWS_PORT and the flag have more say.
   CLI::Option* const port =

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -54,23 +53,6 @@ std::vector<char*> pointers_of(std::vector<std::string>& texts) {
 }
 
 }  // namespace
-
-Folder::Folder() {
-  static std::atomic<int> count{0};
-  path_ = std::filesystem::temp_directory_path() /
-          ("actionflows-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
-  std::filesystem::create_directory(path_);
-}
-
-Folder::~Folder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string Folder::file(const std::string& name, std::string_view content) const {
-  std::ofstream(path_ / name, std::ios::binary) << content;
-  return path(name);
-}
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

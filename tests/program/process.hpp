@@ -1,10 +1,11 @@
 // The program as its user runs it: a process, its output, its exit code.
 #pragma once
 
+#include "tests/support/folder.hpp"
+
 #include <sys/types.h>
 
 #include <csignal>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,22 +13,6 @@
 #include <vector>
 
 namespace actionflows::test {
-
-// A folder for one test, gone with it.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  [[nodiscard]] std::string path(const std::string& name) const { return path_ / name; }
-  // Writes a file and returns its path.
-  [[nodiscard]] std::string file(const std::string& name, std::string_view content) const;
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string read_file(const std::string& path);
 

@@ -12,6 +12,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace actionflows::test {
 namespace {
 
@@ -137,11 +139,36 @@ TEST(Serve, TheEnvironmentChoosesTheStorage) {
   EXPECT_EQ(production.exit_code, 2);
   EXPECT_THAT(production.err, HasSubstr("set REDIS_URL"));
   EXPECT_EQ(serve_with({{"NODE_ENV", "production"}, {"REDIS_URL", "redis://box"}}).exit_code, 2);
-  EXPECT_EQ(serve_with({{"ACTIONFLOWS_STORAGE", "sqlite:x.db"}}).exit_code, 2);
+  EXPECT_EQ(serve_with({{"ACTIONFLOWS_STORAGE", "floppy:x"}}).exit_code, 2);
 
   const ServerProcess named({}, {.input = {}, .variables = {{"REDIS_URL", "redis://:pw@box"}}});
   const ServerProcess given({"--storage", "memory:"},
                             {.input = {}, .variables = {{"NODE_ENV", "production"}}});
+}
+
+// Whatever was answered is there after the process was killed: `verify` and `export` show it.
+TEST(Serve, AFileKeepsEverythingThroughAKill) {
+  const Folder folder;
+  const std::string url = "sqlite:" + folder.path("run.db");
+  const auto export_all = [&] {
+    const Finished done = run_program({"export", "--storage", url, "--quiet"});
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    return done.out;
+  };
+  {
+    ServerProcess server({"--storage", url});
+    EXPECT_THAT(server.process().err(), HasSubstr("storage=sqlite durability=fsynced"));
+    EXPECT_EQ(run_program({"import", fixture("runs.ndjson"), "--server", server.url()}).exit_code,
+              0);
+    server.process().signal(SIGKILL);
+    server.process().wait();
+  }
+  const std::string kept = export_all();
+  EXPECT_EQ(std::ranges::count(kept, '\n'), 10);
+  ServerProcess again({"--storage", url});
+  EXPECT_THAT(run_program({"verify", "--server", again.url()}).out,
+              StartsWith("10 of 10 sessions rebuilt equal ("));
+  EXPECT_EQ(export_all(), kept);  // beside the server, on the same file
 }
 
 TEST(Serve, ARedisUrlThatIsNotUsedIsNamedInTheLog) {

@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace actionflows::test {
@@ -30,12 +32,17 @@ class Folder {
   Folder& operator=(const Folder&) = delete;
 
   [[nodiscard]] std::string path(const std::string& name) const { return path_ / name; }
-  [[nodiscard]] std::string path() const { return path_; }
+  // Writes a file and returns its path.
+  [[nodiscard]] std::string file(const std::string& name, std::string_view content) const {
+    std::ofstream(path_ / name, std::ios::binary) << content;
+    return path(name);
+  }
 
  private:
   explicit Folder(const std::filesystem::path& parent) {
     static std::atomic<int> count{0};
-    path_ = parent / ("actionflows-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+    path_ =
+        parent / ("actionflows-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
     std::filesystem::create_directory(path_);
   }
 

@@ -48,7 +48,8 @@ StorageError to_storage_error(const DatabaseError& error, std::string operation,
 
 // ---- Connection ---------------------------------------------------------------------------------
 
-Connection::Connection(const std::string& path, std::chrono::milliseconds busy_timeout) {
+Connection::Connection(const std::string& path, std::chrono::milliseconds busy_timeout)
+    : patience_(std::make_unique<Patience>(Patience{busy_timeout, {}})) {
   sqlite3* handle = nullptr;
   // Each connection is used by one thread at a time, so SQLite need not lock it.
   const int flags =
@@ -57,7 +58,18 @@ Connection::Connection(const std::string& path, std::chrono::milliseconds busy_t
   handle_.reset(handle);  // is to be closed even when opening failed
   if (handle == nullptr) throw DatabaseError(SQLITE_NOMEM, "out of memory");
   expect_ok(handle, result);
-  sqlite3_busy_timeout(handle, static_cast<int>(busy_timeout.count()));
+  sqlite3_busy_handler(handle, wait_for_lock, patience_.get());
+}
+
+// SQLite's own way waits longer and longer, up to 100 ms: beside a process that commits all the
+// time it hardly ever finds the lock free.
+int Connection::wait_for_lock(void* patience, int tries) {
+  auto& [timeout, begin] = *static_cast<Patience*>(patience);
+  const auto now = std::chrono::steady_clock::now();
+  if (tries == 0) begin = now;
+  if (now - begin >= timeout) return 0;
+  sqlite3_sleep(1);
+  return 1;
 }
 
 void Connection::Close::operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
@@ -81,6 +93,10 @@ std::string Connection::text(const char* sql) {
 std::int64_t Connection::last_insert_id() const { return sqlite3_last_insert_rowid(get()); }
 
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(get()) == 0; }
+
+void Connection::roll_back() noexcept {
+  if (in_transaction()) sqlite3_exec(get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
 
 void Connection::checkpoint() {
   const int result =

@@ -40,7 +40,8 @@ StorageError to_storage_error(const DatabaseError& error, std::string operation,
 // Thread-safety: none; each connection belongs to one thread at a time.
 class Connection {
  public:
-  // Makes the file when it is not there. Throws DatabaseError.
+  // Makes the file when it is not there. What meets another's lock is tried again until
+  // `busy_timeout` has passed. Throws DatabaseError.
   Connection(const std::string& path, std::chrono::milliseconds busy_timeout);
 
   // SQL without parameters, written in the source; for what runs once.
@@ -51,6 +52,8 @@ class Connection {
 
   [[nodiscard]] std::int64_t last_insert_id() const;
   [[nodiscard]] bool in_transaction() const;
+  // Ends the transaction, if there is one. It is over even where SQLite finds something to say.
+  void roll_back() noexcept;
 
   // Copies what it can of the log into the database file, without waiting for readers. Throws
   // DatabaseError, but not when another connection is at it.
@@ -62,6 +65,13 @@ class Connection {
   struct Close {
     void operator()(sqlite3* handle) const noexcept;
   };
+  struct Patience {
+    std::chrono::milliseconds timeout;
+    std::chrono::steady_clock::time_point begin;
+  };
+  static int wait_for_lock(void* patience, int tries);
+
+  std::unique_ptr<Patience> patience_;
   std::unique_ptr<sqlite3, Close> handle_;
 };
 

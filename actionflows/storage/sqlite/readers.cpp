@@ -34,7 +34,12 @@ struct Readers::Reader {
 
   // What is read next is to be as of then.
   void let_go() {
-    if (connection.in_transaction()) end.run();
+    if (!connection.in_transaction()) return;
+    try {
+      end.run();
+    } catch (const DatabaseError&) {
+      connection.roll_back();  // after a damaged page it does not end otherwise
+    }
   }
 
   Connection connection;

@@ -130,7 +130,9 @@ void Writer::fail(const Group& group, const DatabaseError& error) {
 }
 
 void Writer::refuse(const Group& group) {
-  const auto told = std::make_exception_ptr(failure(ErrorCode::unavailable, refusal(), "commit"));
+  StorageError error = failure(ErrorCode::unavailable, refusal(), "commit");
+  error.retryable = false;
+  const auto told = std::make_exception_ptr(std::move(error));
   for (WriteRequest* request : group) {
     request->fail(told);
     request->answer();
@@ -155,12 +157,7 @@ void Writer::roll_back() {
   changes_.take_lives();
   upkeep_.take_lives();
   others_.forget_own();
-  if (!connection_.in_transaction()) return;  // SQLite has done so itself
-  try {
-    connection_.execute("ROLLBACK");
-  } catch (const DatabaseError& error) {
-    break_off(error);
-  }
+  connection_.roll_back();
 }
 
 // Nothing is written any more: after an error of the disk nobody knows what it holds.
