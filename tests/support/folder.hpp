@@ -15,6 +15,12 @@ namespace actionflows::test {
 class Folder {
  public:
   Folder() : Folder(std::filesystem::temp_directory_path()) {}
+  explicit Folder(const std::filesystem::path& parent) {
+    static std::atomic<int> count{0};
+    path_ =
+        parent / ("actionflows-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+    std::filesystem::create_directory(path_);
+  }
 
   // Where the system has a file system in memory, there: for tests that write much, and are not
   // about what a disk does.
@@ -39,13 +45,6 @@ class Folder {
   }
 
  private:
-  explicit Folder(const std::filesystem::path& parent) {
-    static std::atomic<int> count{0};
-    path_ =
-        parent / ("actionflows-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
-    std::filesystem::create_directory(path_);
-  }
-
   std::filesystem::path path_;
 };
 
