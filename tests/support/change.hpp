@@ -35,17 +35,19 @@ constexpr RecordKey step(std::uint32_t of_chain, std::uint32_t number) {
 inline std::string to_string(RecordKey key) {
   if (key == session_record) return "session";
   if (key == credentials) return "credentials";
-  const std::string name = "c" + std::to_string(key.chain);
-  return key.step == 0 ? name : name + ".s" + std::to_string(key.step);
+  std::string name = "c";
+  name.append(std::to_string(key.chain));
+  if (key.step != 0) name.append(".s").append(std::to_string(key.step));
+  return name;
 }
 
 inline Bytes bytes_of(RecordKey key, std::uint64_t version) {
-  return Bytes(to_string(key) + " v" + std::to_string(version));
+  return Bytes(to_string(key).append(" v").append(std::to_string(version)));
 }
 
 inline std::string next_operation_id() {
   static std::atomic<std::uint64_t> count{0};
-  return "op-" + std::to_string(++count);
+  return std::string("op-").append(std::to_string(++count));
 }
 
 class Change : public Commit {

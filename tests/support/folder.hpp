@@ -17,8 +17,9 @@ class Folder {
   Folder() : Folder(std::filesystem::temp_directory_path()) {}
   explicit Folder(const std::filesystem::path& parent) {
     static std::atomic<int> count{0};
-    path_ =
-        parent / ("actionflows-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+    std::string name = "actionflows-test-";
+    name.append(std::to_string(::getpid())).append("-").append(std::to_string(++count));
+    path_ = parent / name;
     std::filesystem::create_directory(path_);
   }
 

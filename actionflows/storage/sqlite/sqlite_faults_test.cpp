@@ -177,7 +177,7 @@ TEST_F(SqliteStore, AFailedFsyncOfTheFileItselfStopsWriting) {
   const Bytes large(std::string(1'000'000, 'x'));
   std::uint32_t stored = 0;
   bool failed = false;
-  for (; stored < 40 && !failed; ++stored) {
+  for (; stored < 80 && !failed; ++stored) {
     // One for the commit itself; copying needs two more.
     disk.syncs_left = 2;
     try {
