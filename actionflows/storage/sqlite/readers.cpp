@@ -25,10 +25,8 @@ struct Readers::Reader {
       // An error may have ended the transaction of those before.
       if (!connection.in_transaction()) begin.run();
       request.perform(reads);
-    } catch (const DatabaseError& error) {
-      request.fail(std::make_exception_ptr(to_storage_error(error, "read")));
-    } catch (...) {
-      request.fail(std::current_exception());
+    } catch (const std::exception&) {
+      request.fail_with_current();
     }
   }
 

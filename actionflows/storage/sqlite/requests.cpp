@@ -1,6 +1,6 @@
 #include "actionflows/storage/sqlite/requests.hpp"
 
-#include "actionflows/base/error.hpp"
+#include "actionflows/storage/sqlite/connection.hpp"
 
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -62,6 +62,18 @@ void Waiter::resume() && {
   calls->leave();  // the last: from here on the context may be gone
 }
 
+void Request::fail_with_current() {
+  try {
+    throw;
+  } catch (const StorageError& error) {
+    fail(error);
+  } catch (const DatabaseError& error) {
+    fail(to_storage_error(error, "storage"));
+  } catch (const std::exception& error) {
+    fail(failure(ErrorCode::unavailable, error.what(), "storage"));  // out of memory
+  }
+}
+
 void Request::answer() {
   Waiter waiter = std::move(*waiter_);
   std::move(waiter).resume();
@@ -98,7 +110,7 @@ Task<void> Inbox::ask(Request& request) {
   Enter enter{this, &request};
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
       enter, boost::asio::use_awaitable);
-  if (request.error_) std::rethrow_exception(request.error_);
+  if (request.error_) throw StorageError(*request.error_);
 }
 
 void Inbox::push(Request& request) {

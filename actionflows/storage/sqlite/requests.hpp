@@ -2,6 +2,7 @@
 // it out, does what it says and answers it; the coroutine goes on where it ran before.
 #pragma once
 
+#include "actionflows/base/error.hpp"
 #include "actionflows/base/task.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -12,7 +13,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -47,8 +47,13 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  void fail(std::exception_ptr error) { error_ = std::move(error); }
-  [[nodiscard]] bool failed() const { return error_ != nullptr; }
+  // What its caller is to be told instead of a result. Each call gets an error of its own, thrown
+  // on its own thread, so that no two threads share one.
+  void fail(StorageError error) { error_ = std::move(error); }
+  // The exception that is being handled, as a StorageError.
+  void fail_with_current();
+  // It is tried again.
+  void clear_failure() { error_.reset(); }
 
   // The caller goes on, and the request may be gone at once.
   void answer();
@@ -56,7 +61,7 @@ class Request {
  private:
   friend class Inbox;
 
-  std::exception_ptr error_;
+  std::optional<StorageError> error_;
   std::optional<Waiter> waiter_;
 };
 

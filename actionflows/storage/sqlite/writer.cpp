@@ -103,8 +103,8 @@ void Writer::apply(WriteRequest& request) {
     request.apply(changes_);
   } catch (const DatabaseError&) {
     throw;
-  } catch (...) {
-    request.fail(std::current_exception());  // refused before it has changed anything
+  } catch (const std::exception&) {
+    request.fail_with_current();  // refused before it has changed anything
   }
 }
 
@@ -116,14 +116,14 @@ void Writer::fail(const Group& group, const DatabaseError& error) {
                       why == SQLITE_CONSTRAINT || why == SQLITE_NOMEM;
   if (of_one && group.size() > 1) {
     for (WriteRequest* request : group) {
-      request->fail(nullptr);
+      request->clear_failure();
       Group alone{request};
       run_group(alone);
     }
     return;
   }
   if (why == SQLITE_IOERR) break_off(error);
-  const auto told = std::make_exception_ptr(to_storage_error(error, "commit"));
+  const StorageError told = to_storage_error(error, "commit");
   for (WriteRequest* request : group) {
     request->fail(told);
     request->answer();
@@ -131,9 +131,8 @@ void Writer::fail(const Group& group, const DatabaseError& error) {
 }
 
 void Writer::refuse(const Group& group) {
-  StorageError error = failure(ErrorCode::unavailable, refusal(), "commit");
-  error.retryable = false;
-  const auto told = std::make_exception_ptr(std::move(error));
+  StorageError told = failure(ErrorCode::unavailable, refusal(), "commit");
+  told.retryable = false;
   for (WriteRequest* request : group) {
     request->fail(told);
     request->answer();
@@ -186,9 +185,9 @@ void Writer::run_slice() {
     roll_back();
     sliced_.pop_front();
     return fail({request}, error);
-  } catch (...) {
+  } catch (const std::exception&) {
     roll_back();
-    request->fail(std::current_exception());
+    request->fail_with_current();
     done = true;
   }
   // They take turns, so that a short one does not wait for a long one.
