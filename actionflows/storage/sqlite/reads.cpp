@@ -116,6 +116,7 @@ ReadResult Reads::read(const SessionId& session, std::span<const RecordKey> keys
   }
   result.records.reserve(keys.size());
   for (const RecordKey key : keys) result.records.push_back(find(row, key));
+  if (!row.fresh()) result.owner = UserId::parse(row.user);
   result.live = row.live;
   if (row.live) result.activity = row.activity;
   result.last_sequence = row.last_sequence;
