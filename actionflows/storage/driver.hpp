@@ -214,7 +214,8 @@ struct ListedSession {
 };
 
 // `next` is where the following page begins; nullopt: this was the last. A page may hold fewer than
-// `limit` and still have a next: a driver looks at a bounded number of items per call.
+// `limit` and still have a next: so a driver need not look at everything for a filter that fits
+// little.
 struct SessionPage {
   std::vector<ListedSession> items;
   std::optional<ListPosition> next;

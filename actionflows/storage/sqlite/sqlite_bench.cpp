@@ -237,6 +237,61 @@ void reads_to_bare(benchmark::State& state) {
       [&] { return bare_reads_per_second(store, 100'000); }, 0.5);
 }
 
+// ---- upkeep -------------------------------------------------------------------------------------
+
+// Logs of ended sessions, past their retention.
+void leave_old_logs(Store& store, std::size_t logs, std::size_t events_of_each) {
+  for (std::size_t n = 0; n < logs; ++n) {
+    Change change(*SessionId::parse("old-" + std::to_string(n)));
+    change.create(*UserId::parse("old")).event_count(events_of_each);
+    run(store.driver->commit(change));
+    Change end(change.session);
+    run(store.driver->commit(end.end()));
+  }
+}
+
+Task<void> remove_old_logs(StorageDriver& driver, bool& done) {
+  SweepQuery query;
+  query.now = test::test_start + 24h * 365;
+  bool more = true;
+  while (more) {
+    const SweepResult result = co_await driver.sweep(query);
+    more = result.logs_removed > 0;
+  }
+  done = true;
+}
+
+Task<void> time_commits(StorageDriver& driver, const bool& done, std::vector<double>& waits) {
+  while (!done) {
+    const Change change(id_of(0));
+    const auto begun = std::chrono::steady_clock::now();
+    static_cast<void>(co_await driver.commit(change));
+    waits.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun)
+            .count());
+  }
+}
+
+// The longest that a commit takes while old logs are removed, beyond what it takes otherwise.
+void commit_during_sweep_ms(benchmark::State& state) {
+  Store store(many_sessions);
+  const double alone = 1'000 / commits_per_second(store, 1, 300);
+  for (auto _ : state) {
+    std::vector<double> longest;
+    for (int round = 0; round < rounds; ++round) {
+      leave_old_logs(store, 20, 5'000);
+      bool done = false;
+      std::vector<double> waits;
+      std::vector<Task<void>> tasks;
+      tasks.push_back(remove_old_logs(*store.driver, done));
+      tasks.push_back(time_commits(*store.driver, done, waits));
+      test::run_together(std::move(tasks), 1);
+      longest.push_back(*std::max_element(waits.begin(), waits.end()) - alone);
+    }
+    tell(state, median(longest), Limit::at_most, 20);
+  }
+}
+
 // ---- a large file -------------------------------------------------------------------------------
 
 double resident_megabytes() {
@@ -291,6 +346,7 @@ void opening_2_gb(benchmark::State& state) {
 
 BENCHMARK(memory_of_2_gb)->Iterations(1);
 BENCHMARK(opening_2_gb)->Iterations(1);
+BENCHMARK(commit_during_sweep_ms)->Iterations(1);
 BENCHMARK(writers_64_to_1)->Iterations(1);
 BENCHMARK(writers_64_to_bare)->Iterations(1);
 BENCHMARK(reads_to_bare)->Iterations(1);

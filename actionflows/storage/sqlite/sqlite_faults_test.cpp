@@ -6,10 +6,12 @@
 
 #include <gmock/gmock.h>
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 
 namespace actionflows::test {
@@ -226,6 +228,57 @@ TEST_F(SqliteStore, AFullDiskRefusesAndGoesOnOnceThereIsRoom) {
   EXPECT_EQ(commit(Change(s).put(chain(1))).first_sequence, 2u);
   close();
   EXPECT_EQ(last_sequence(s), 2u);
+  close();
+}
+
+// A real disk, of a few megabytes.
+class SmallDisk {
+ public:
+  explicit SmallDisk(std::string path) : path_(std::move(path)) {
+    std::filesystem::create_directory(path_);
+    mounted_ = ::mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=8m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  [[nodiscard]] bool mounted() const { return mounted_; }
+
+ private:
+  const std::string path_;
+  bool mounted_ = false;
+};
+
+TEST_F(SqliteStore, AFullDiskLosesNothingThatWasAcknowledged) {
+  const SmallDisk disk(folder.path("disk"));
+  if (!disk.mounted()) GTEST_SKIP() << "only who may mount can have a small disk";
+  options.path = folder.path("disk/a.db");
+  std::ofstream(folder.path("disk/ballast")) << std::string(4 << 20, 'b');
+  const SessionId s = live_session("s");
+  const Bytes part(std::string(50'000, 'x'));
+  std::uint64_t acknowledged = 1;
+  const auto fill = [&] {
+    for (;;) {
+      commit(Change(s).put(chain(static_cast<std::uint32_t>(acknowledged)), 0, part));
+      ++acknowledged;
+    }
+  };
+  EXPECT_EQ(error_of(fill).code(), ErrorCode::exhausted);
+  EXPECT_GT(acknowledged, 10u);
+  EXPECT_EQ(last_sequence(s), acknowledged);
+  EXPECT_EQ(error_of(fill).code(), ErrorCode::exhausted);
+  EXPECT_EQ(events(s).events.size(), acknowledged);
+
+  std::filesystem::remove(folder.path("disk/ballast"));
+  commit(Change(s));
+  close();
+  EXPECT_EQ(last_sequence(s), acknowledged + 1);
+  for (std::uint32_t n = 1; n < acknowledged; ++n) {
+    const std::array keys = {chain(n)};
+    ASSERT_EQ(run(driver().read(s, keys)).records[0]->bytes, part) << n;
+  }
   close();
 }
 
