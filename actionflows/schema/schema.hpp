@@ -62,6 +62,11 @@ class Schema {
     out = T();
     return read(text, form, out, issues, limits);
   }
+  // The same into a `fresh` one, which nothing was put into yet.
+  bool decode_into(T& fresh, std::string_view text, Form form, Issues& issues,
+                   const json::Limits& limits = {}) const {
+    return read(text, form, fresh, issues, limits);
+  }
 
   // Appends compact JSON, members in the order of declaration, absent ones left out. On creation, a
   // field that need not be given is left out while it holds its default.

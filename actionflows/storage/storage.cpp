@@ -289,7 +289,9 @@ Task<std::optional<Session>> Storage::get_session(const SessionId& id, const Con
   const ReadResult read = co_await driver_->read(id, std::span(&key, 1));
   if (context.report != nullptr) context.report->provenance = read.provenance;
   if (!read.records[0] || read.activity.expires <= clock_.now()) co_return std::nullopt;
-  co_return decode_session(id, *read.records[0], read.activity, "get_session");
+  std::optional<Session> session(std::in_place);
+  decode_session_into(*session, id, *read.records[0], read.activity, "get_session");
+  co_return session;
 }
 
 Task<std::optional<UserId>> Storage::owner_of(const SessionId& id) {

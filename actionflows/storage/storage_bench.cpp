@@ -128,6 +128,7 @@ class Store {
     options.max_sessions = 10 * many_sessions;
     options.max_bytes = std::uint64_t{64} << 30;
     options.limits.max_events = many_sessions;
+    options.limits.touch_interval = std::chrono::minutes(1);  // as the program sets it
     auto made = make_memory_storage(options);
     driver = made.get();
     storage.emplace(std::move(made));
@@ -355,10 +356,12 @@ void growth_of_append(benchmark::State& state) {
   });
 }
 
+// Of as many users in a store of many sessions as there are in one of few.
 Task<void> list(Storage& storage, std::size_t sessions) {
+  constexpr std::size_t users = hot_sessions / sessions_of_user;
   for (std::size_t n = 0; n < 2'000; ++n) {
     SessionFilter filter;
-    filter.user = user_of(n * 617 % hot_sessions * (sessions / hot_sessions));
+    filter.user = user_of(n * 617 % users * (sessions / users));
     const Page<Session> page = co_await storage.list_sessions(std::move(filter));
     benchmark::DoNotOptimize(page.items.size());
   }

@@ -65,13 +65,14 @@ inline const std::string& id_of(const Session& session) { return session.session
 inline const std::string& id_of(const Chain& chain) { return chain.chain_id.str(); }
 inline const std::string& id_of(const Step& step) { return step.step_id.str(); }
 
-// What a record's stored bytes say. Throws corrupt, also when they are those of another record.
+// What a record's stored bytes say, into a fresh one. Throws corrupt, also when they are those of
+// another record.
 template <class T>
-T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {
-  T record;
+void decode_record_into(T& record, const StoredRecord& stored, const std::string& id,
+                        const std::string& operation) {
   Issues issues;
-  if (!schema::schema_of<T>().decode(stored.bytes.view(), schema::Form::stored, record, issues,
-                                     stored_limits)) {
+  if (!schema::schema_of<T>().decode_into(record, stored.bytes.view(), schema::Form::stored, issues,
+                                          stored_limits)) {
     StorageError error = failure(
         ErrorCode::corrupt, "the stored record " + id + " does not fit its schema", operation, id);
     error.issues = std::move(issues);
@@ -83,14 +84,26 @@ T decode_record(const StoredRecord& stored, const std::string& id, const std::st
                     id);
     record.version = stored.version;
   }
+}
+
+template <class T>
+T decode_record(const StoredRecord& stored, const std::string& id, const std::string& operation) {
+  T record;
+  decode_record_into(record, stored, id, operation);
   return record;
+}
+
+inline void decode_session_into(Session& session, const SessionId& id, const StoredRecord& stored,
+                                const Activity& activity, const std::string& operation) {
+  decode_record_into(session, stored, id.str(), operation);
+  session.last_activity_at = activity.last_active;
+  session.expires_at = activity.expires;
 }
 
 inline Session decode_session(const SessionId& id, const StoredRecord& stored,
                               const Activity& activity, const std::string& operation) {
-  Session session = decode_record<Session>(stored, id.str(), operation);
-  session.last_activity_at = activity.last_active;
-  session.expires_at = activity.expires;
+  Session session;
+  decode_session_into(session, id, stored, activity, operation);
   return session;
 }
 
