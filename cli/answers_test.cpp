@@ -53,6 +53,17 @@ TEST(Answers, WhatIsNoProblemDocumentIsStillARefusal) {
   EXPECT_EQ(error_of(problem(404, "{}")).message(), "the server answered 404");
 }
 
+TEST(Answers, NumbersThatNobodyAsksForMayBeAny) {
+  const SessionNames names = session_names_of(
+      R"({"items":[{"sessionId":"a","metadata":{"n":123456789012345678901234567890,"f":1e400}},)"
+      R"({"metadata":{"n":-1e999},"sessionId":"b"}],"nextCursor":null})");
+  EXPECT_EQ(names.ids.size(), 2U);
+  EXPECT_FALSE(names.next_cursor);
+  const StreamItem item = stream_item_of(
+      R"({"data":{"n":123456789012345678901234567890},"sequence":7,"type":"note:made"})");
+  EXPECT_EQ(item.sequence, 7U);
+}
+
 TEST(Answers, APageNamesItsSessions) {
   const SessionNames names = session_names_of(
       R"({"items":[{"sessionId":"a","version":1},{"sessionId":"b"}],"nextCursor":"xyz",)"

@@ -5,6 +5,7 @@
 #include "actionflows/storage/storage.hpp"
 #include "cli/answers.hpp"
 #include "cli/http_client.hpp"
+#include "cli/open_storage.hpp"
 #include "cli/target.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -54,6 +55,6 @@ std::unique_ptr<Backend> make_server_backend(boost::asio::any_io_executor execut
 
 // The one that `target` asks for. Throws UsageError.
 std::unique_ptr<Backend> open_backend(boost::asio::any_io_executor executor, const Target& target,
-                                      const TargetFlags& flags);
+                                      const TargetFlags& flags, Opening opening);
 
 }  // namespace actionflows::cli

@@ -56,14 +56,19 @@ int run_export(const ExportFlags& flags) {
   const Target target = choose_target(flags.target, target_variables());
   const std::optional<UserId> user = parse_user(flags.user);
   boost::asio::io_context context(1);
-  const auto backend = open_backend(context.get_executor(), target, flags.target);
+  const auto backend =
+      open_backend(context.get_executor(), target, flags.target, Opening::existing);
   Output output(flags.output);
 
   Exported exported;
   {
     Progress progress({.what = "export", .unit = "session", .quiet = flags.quiet});
     run_task(context, [&] { return export_all(*backend, user, output, progress, exported); });
-    output.finish();
+    if (exported.failed == 0) {
+      output.finish();
+    } else if (const std::string left = output.finish_partial(); !left.empty()) {
+      progress.say(fmt::format("not whole: what could be read is in {}", printable(left)));
+    }
     if (!flags.quiet)
       progress.say(fmt::format("{} exported ({} in {})", counted(exported.sessions, "session"),
                                size_text(output.bytes()), duration_text(progress.elapsed())));

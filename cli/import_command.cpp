@@ -21,7 +21,7 @@ int run_import(const ImportFlags& flags) {
   const Target target = choose_target(flags.target, target_variables());
   const ImportOptions options{.user = parse_user(flags.user), .strict = flags.strict};
   boost::asio::io_context context(1);
-  const auto backend = open_backend(context.get_executor(), target, flags.target);
+  const auto backend = open_backend(context.get_executor(), target, flags.target, Opening::make);
   LineReader lines(flags.file);
 
   ImportReport report;

@@ -1,5 +1,6 @@
 #include "cli/open_storage.hpp"
 
+#include "actionflows/base/error.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
 #include "cli/failure.hpp"
@@ -8,6 +9,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace actionflows::cli {
 namespace {
@@ -58,8 +60,8 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
   if (stage == "production") {
     if (wishes.redis_url.empty()) {
       throw UsageError(
-          "NODE_ENV is production, and no storage is set: set REDIS_URL or ACTIONFLOWS_STORAGE "
-          "(or give --storage), for example to sqlite:actionflows.db");
+          "NODE_ENV is production, and no storage is set: set ACTIONFLOWS_STORAGE (or give "
+          "--storage), for example to sqlite:actionflows.db");
     }
     throw UsageError(
         "NODE_ENV is production and REDIS_URL is set, but this version has no Redis storage: set "
@@ -80,7 +82,8 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
   return choice;
 }
 
-std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds) {
+std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds,
+                                            Opening opening) {
   if (is_memory(url)) {
     MemoryOptions options;
     options.limits = bounds.limits;
@@ -89,6 +92,8 @@ std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageB
     return make_memory_storage(options);
   }
   if (auto path = sqlite_path(url)) {
+    if (opening == Opening::existing && !std::filesystem::exists(*path))
+      throw failure(ErrorCode::unavailable, "there is no database " + printable(*path), "open");
     SqliteOptions options;
     options.path = *std::move(path);
     options.limits = bounds.limits;

@@ -42,8 +42,12 @@ struct StorageBounds {
   DriverLimits limits{.touch_interval = std::chrono::minutes(1)};
 };
 
+// Whether a file that is not there is made: not by those who only read.
+enum class Opening { make, existing };
+
 // The storage at `url`, ready for use. Throws UsageError for a URL that is none of the above, and
 // StorageError for one that can't be opened.
-std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds = {});
+std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds = {},
+                                            Opening opening = Opening::make);
 
 }  // namespace actionflows::cli

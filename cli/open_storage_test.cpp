@@ -56,7 +56,7 @@ TEST(ChooseStorage, ARedisUrlThatIsNotUsedIsNamed) {
 
 TEST(ChooseStorage, ProductionNeverFallsBackToMemory) {
   EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = ""}),
-              HasSubstr("set REDIS_URL or ACTIONFLOWS_STORAGE"));
+              HasSubstr("set ACTIONFLOWS_STORAGE"));
   EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = "redis://box"}),
               HasSubstr("this version has no Redis storage"));
 }
@@ -115,6 +115,13 @@ TEST(OpenStorage, TheTouchIntervalReachesTheDriver) {
 TEST(OpenStorage, AFileThatIsNotNamedIsRefused) {
   EXPECT_THAT(refusal_of({.url = "sqlite:", .node_env = "", .redis_url = ""}),
               HasSubstr("names no file"));
+}
+
+TEST(OpenStorage, WhoOnlyReadsMakesNoFile) {
+  const test::Folder folder;
+  const std::string path = folder.path("mistyped.db");
+  EXPECT_THROW(open_storage("sqlite:" + path, {}, Opening::existing), StorageError);
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST(OpenStorage, OpensAFile) {

@@ -44,6 +44,16 @@ void Output::finish() {
   std::fclose(std::exchange(out_, nullptr));
 }
 
+std::string Output::finish_partial() {
+  if (partial_.empty()) {
+    finish();
+    return {};
+  }
+  if (std::fflush(out_) != 0 || ::fsync(::fileno(out_)) != 0) fail();
+  std::fclose(std::exchange(out_, nullptr));
+  return partial_;
+}
+
 void Output::fail() const {
   throw Failure(fmt::format("can't write {}: {}", file_.empty() ? "to standard output" : file_,
                             std::strerror(errno)));

@@ -25,6 +25,9 @@ class Output {
 
   // Everything is on the disk (or with the system, where it is no file). Throws Failure.
   void finish();
+  // The same for what is not whole: a file stays beside its place, which keeps what it had. Returns
+  // where; empty: it is no file, and everything was written.
+  std::string finish_partial();
 
   // Of what has been written.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }

@@ -52,6 +52,16 @@ TEST_F(OutputTest, WhatIsNotFinishedLeavesEverythingAsItWas) {
   EXPECT_EQ(files(), 1);
 }
 
+TEST_F(OutputTest, WhatIsNotWholeStaysBesideTheFile) {
+  std::ofstream(file_) << "a good one\n";
+  Output output(file_);
+  output.write("half\n");
+  const std::string left = output.finish_partial();
+  EXPECT_EQ(content(), "a good one\n");
+  std::ifstream in(left, std::ios::binary);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "half\n");
+}
+
 TEST_F(OutputTest, WhatIsNoFileIsWrittenToDirectly) {
   Output output("/dev/null");
   output.write("x");

@@ -207,7 +207,8 @@ std::string refuse_odd_origin(const std::string& origin) {
 }
 
 std::string refuse_zero(const std::string& text) {
-  return text.find_first_of("123456789") == text.npos ? "it must be more than 0" : "";
+  const bool number = text.find_first_of("0123456789") != text.npos;  // else its form is told
+  return number && text.find_first_of("123456789") == text.npos ? "it must be more than 0" : "";
 }
 
 void add_access_flags(CLI::App& command, ServeFlags& flags) {

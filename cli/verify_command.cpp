@@ -22,7 +22,8 @@ int run_verify(const VerifyFlags& flags) {
   const Target target = choose_target(flags.target, target_variables());
   const std::optional<SessionId> session = parse_session(flags.session);
   boost::asio::io_context context(1);
-  const auto backend = open_backend(context.get_executor(), target, flags.target);
+  const auto backend =
+      open_backend(context.get_executor(), target, flags.target, Opening::existing);
 
   VerifyReport report;
   {

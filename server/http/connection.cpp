@@ -3,6 +3,7 @@
 #include "server/http/cors.hpp"
 #include "server/http/problem.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -66,6 +67,18 @@ std::string text_of(const std::exception_ptr& failure) {
   } catch (...) {
     return "an exception of unknown type";
   }
+}
+
+// Of two of these nobody knows which was meant, nor which of them somebody on the way has added.
+std::optional<std::string_view> repeated_header(const Request& request) {
+  for (const std::string_view name :
+       {"Authorization", "If-Match", "Idempotency-Key", "Last-Event-ID"}) {
+    const auto same = [&](const NamedValue& field) {
+      return equal_ignoring_case(field.name, name);
+    };
+    if (std::count_if(request.headers.begin(), request.headers.end(), same) > 1) return name;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -194,6 +207,8 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
     return problem(501, "not_implemented", "the method is not known here");
   if (!is_allowed_host(shared_.options.allowed_hosts, head.host))
     return problem(421, "misdirected", "this server does not go by the name in the Host header");
+  if (const auto name = repeated_header(request_))
+    return problem(400, "malformed_request", std::string(*name) + " is given more than once");
   if (changes_something(request_.method) && is_foreign_origin(cors, head.origin, head.host))
     return problem(403, "forbidden_origin", "pages of this origin may not change anything here");
   if (request_.method == Method::options && request_.target == "*")

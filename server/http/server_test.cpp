@@ -168,6 +168,15 @@ TEST_F(ServerTest, WantsALengthWhereABodyBelongs) {
   EXPECT_EQ(client.exchange(post_text("/optional", "abc")).body, "3");
 }
 
+TEST_F(ServerTest, RefusesTwoValuesWhereOneCounts) {
+  RawClient client(server_.port());
+  for (const char* name : {"Authorization", "If-Match", "idempotency-key", "Last-Event-ID"}) {
+    const std::string twice = std::string(name) + ": a\r\n" + name + ": b\r\n";
+    EXPECT_EQ(client.exchange("GET /hello HTTP/1.1\r\nHost: a\r\n" + twice + "\r\n").status, 400)
+        << name;
+  }
+}
+
 TEST_F(ServerTest, RefusesMalformedRequests) {
   const std::string start = "POST /echo HTTP/1.1\r\nHost: a\r\n";
   for (const std::string& bytes :

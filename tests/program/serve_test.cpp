@@ -137,7 +137,7 @@ TEST(Serve, TheEnvironmentChoosesTheStorage) {
   };
   const Finished production = serve_with({{"NODE_ENV", "production"}});
   EXPECT_EQ(production.exit_code, 2);
-  EXPECT_THAT(production.err, HasSubstr("set REDIS_URL"));
+  EXPECT_THAT(production.err, HasSubstr("set ACTIONFLOWS_STORAGE"));
   EXPECT_EQ(serve_with({{"NODE_ENV", "production"}, {"REDIS_URL", "redis://box"}}).exit_code, 2);
   EXPECT_EQ(serve_with({{"ACTIONFLOWS_STORAGE", "floppy:x"}}).exit_code, 2);
 
