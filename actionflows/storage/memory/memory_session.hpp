@@ -125,9 +125,9 @@ class Session {
   Timestamp last_active;
   Timestamp order_time;
   std::uint32_t last_archived = 0;  // the highest archived chain number
-
-  // Whether it is among the live ones, by deadline and by user.
-  [[nodiscard]] bool in_lists() const { return user_hook.is_linked(); }
+  // Whether it is among the live ones, by deadline and by user. The user's hook can't tell without
+  // the user's lock: its neighbours' moves change it.
+  bool listed = false;
 
   // Guarded by the user's lock as well: changed only while both locks are held.
   User* user = nullptr;  // whose it is, or was

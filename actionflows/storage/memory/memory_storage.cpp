@@ -419,7 +419,7 @@ void MemoryStorage::move_in_lists(Shard& shard, Session& session,
                                   const std::optional<Activity>& activity,
                                   const std::optional<ListKeys>& listed) {
   const bool later =
-      activity && (!session.in_lists() ||
+      activity && (!session.listed ||
                    (activity->expires > session.order_time &&
                     activity->expires >= session.order_time + options_.limits.touch_interval));
   if (!later && !listed) return;
@@ -436,6 +436,7 @@ void MemoryStorage::move_in_lists(Shard& shard, Session& session,
     }
   }
   shard.live.insert(session);
+  session.listed = true;
   const std::lock_guard lock(user_shard_of(session.user->id).mutex);
   session.user->sessions.insert(session);
 }
@@ -443,10 +444,10 @@ void MemoryStorage::move_in_lists(Shard& shard, Session& session,
 // Takes the session out of every list it is in.
 void MemoryStorage::leave_lists(Shard& shard, Session& session) {
   if (session.shard_hook.is_linked()) {
-    ShardIndex& index = session.in_lists() ? shard.live : shard.ended;
+    ShardIndex& index = session.listed ? shard.live : shard.ended;
     index.erase(index.iterator_to(session));
   }
-  if (!session.in_lists()) return;
+  if (!std::exchange(session.listed, false)) return;
   const std::lock_guard lock(user_shard_of(session.user->id).mutex);
   session.user->sessions.erase(session.user->sessions.iterator_to(session));
 }
