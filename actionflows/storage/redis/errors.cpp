@@ -57,6 +57,8 @@ constexpr std::array rows = {
         "Redis is in protected mode and takes no connections from here"},
     Row{"WRONGTYPE", corrupt, false, false, anywhere,
         "something else is stored in Redis under a key of this store"},
+    Row{"CORRUPT", corrupt, false, false, before_writes,
+        "what is stored in Redis can't be understood"},
     Row{max_clients, unavailable, true, true, anywhere, "Redis has too many connections"},
     Row{script, corrupt, false, false, anywhere, "what is stored in Redis can't be understood"},
     Row{other, unavailable, false, false, anywhere, "Redis refused a command"},

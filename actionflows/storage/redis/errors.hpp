@@ -10,24 +10,25 @@
 //   TRYAGAIN      unavailable  yes    no         the slot is on its way to another node
 //   MOVED, ASK    unavailable  yes    no         redirected more often than is followed
 //   OOM           exhausted    yes    no         its memory is full
-//   MISCONF       unavailable  yes    no         it can't write to its disk, and so takes no writes
-//   NOREPLICAS    unavailable  yes    no         fewer replicas than it is told to have
+//   MISCONF       unavailable  yes    no         it can't write to its disk and takes no writes
+//   NOREPLICAS    unavailable  yes    no         it has too few replicas and takes no writes
 //   BUSY          unavailable  yes    no         it runs a script that takes long
 //   UNKILLABLE    unavailable  yes    no         the same, and the script has written
-//   NOSCRIPT      unavailable  yes    no         it has lost a script even after it was loaded
-//   again EXECABORT     unavailable  no     no         it refused a part of a transaction NOAUTH
-//   unavailable  no     no         it asks for a password, and none is configured WRONGPASS
-//   unavailable  no     no         user or password are wrong, or the user is off NOPERM
-//   unavailable  no     no         the user may not do this DENIED        unavailable  no     no
-//   protected mode: it only takes local connections WRONGTYPE     corrupt      no     no another
-//   program's data stands under our key max clients   unavailable  yes    yes        "ERR max
-//   number of clients reached" a script's    corrupt      no     no         our script met what it
-//   can't have written any other     unavailable  no     no         asked for what it does not
-//   know: too old, or a bug
+//   NOSCRIPT      unavailable  yes    no         it lost a script, also after that was loaded again
+//   EXECABORT     unavailable  no     no         it refused a part of a transaction
+//   NOAUTH        unavailable  no     no         it asks for a password, and none is configured
+//   WRONGPASS     unavailable  no     no         user or password are wrong, or the user is off
+//   NOPERM        unavailable  no     no         the user may not do this
+//   DENIED        unavailable  no     no         protected mode: it takes only local connections
+//   WRONGTYPE     corrupt      no     no         another program's data stands under our key
+//   CORRUPT       corrupt      no     no         our script can't read what is stored
+//   max clients   unavailable  yes    yes        "ERR max number of clients reached"
+//   a script's    corrupt      no     no         our script met what it can't have written
+//   any other     unavailable  no     no         it does not know the command: too old, or a bug
 //
 // A script that fails may have written before: Redis does not undo it. So an error that is raised
 // inside of a script leaves open whether it was applied, except for those that Redis looks for
-// before a script's first write: LOADING to BUSY above.
+// before a script's first write, LOADING to BUSY above, and for CORRUPT.
 #pragma once
 
 #include "actionflows/base/error.hpp"

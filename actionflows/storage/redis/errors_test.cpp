@@ -75,6 +75,7 @@ const Case cases[] = {
     {"WRONGTYPE",
      "WRONGTYPE Operation against a key holding the wrong kind of value",
      {corrupt, no, no, no}},
+    {"CORRUPT", "CORRUPT words of our own", {corrupt, no, no, no}},
     {"ERR", "ERR max number of clients reached", {unavailable, yes, yes, no}},
     {"ERR",
      "ERR unknown command 'SPUBLISH', with args beginning with: ",
@@ -122,7 +123,8 @@ std::string of_script_6(std::string_view error) {
 }
 
 TEST(RedisErrors, WhatRedisRefusesBeforeAScriptWritesIsNotApplied) {
-  for (std::string_view word : {"READONLY", "MASTERDOWN", "OOM", "MISCONF", "NOREPLICAS"}) {
+  for (std::string_view word :
+       {"READONLY", "MASTERDOWN", "OOM", "MISCONF", "NOREPLICAS", "CORRUPT"}) {
     const std::string text = std::string(word) + " some words.";
     const Fault plain = classify(text);
     EXPECT_FALSE(plain.applied_unknown);
