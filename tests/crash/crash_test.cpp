@@ -16,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,15 +158,17 @@ class Crash : public testing::Test {
  protected:
   Crash() { options_.path = folder_.path("crash.db"); }
 
-  // Kills a process after up to 60 ms of `work`, from before it has opened the file to well into
-  // writing, and keeps what it told.
+  // Kills a process within 60 ms of its start or, as often, of its first acknowledgement: from
+  // before it has opened the file to well into writing. Keeps what it told.
   void kill_at_work(const Work& work) {
     const std::chrono::microseconds delay(random_.below(60'000));
+    const bool writes_first = random_.below(2) == 0;
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     const pid_t child = ::fork();
     if (child == 0) work_until_killed(work, ends[1]);
     ::close(ends[1]);
+    if (pollfd readable{ends[0], POLLIN, 0}; writes_first) ::poll(&readable, 1, 10'000);
     std::this_thread::sleep_for(delay);
     ::kill(child, SIGKILL);
     Acknowledgement told;
