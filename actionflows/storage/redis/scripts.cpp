@@ -417,7 +417,7 @@ constexpr std::string_view claim = R"lua(
 local index, claims = KEYS[1], KEYS[2]
 local now, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local due = redis.call('ZREVRANGEBYSCORE', index, '+inf', string.format('%.0f', -now), 'LIMIT', 0,
-                       10 * count + 10)
+                       math.min(10 * count + 10, 4000))
 if #due == 0 then return {0} end
 local held = redis.call('HMGET', claims, unpack(due))
 local taken, left = {0}, 0
