@@ -144,12 +144,11 @@ std::chrono::milliseconds time_of(std::string_view name, std::string_view value)
   return std::chrono::milliseconds(number_of<std::int64_t>(name, value, 1, hour));
 }
 
-// Braces would be taken for the part of a key that a cluster chooses the slot by; * ? [ ] \ mean
-// something in the patterns of access rules.
+// A colon would let the keys of one prefix be another's, braces would be taken for the part of a
+// key that a cluster chooses the slot by, and * ? [ ] \ mean something in rules of access.
 std::string prefix_of(std::string value) {
-  const auto fits = [](char c) { return is_host_character(c) || c == ':'; };
-  if (value.empty() || value.size() > 100 || !std::ranges::all_of(value, fits))
-    throw wrong("sets prefix to what is not 1-100 characters of A-Z a-z 0-9 . _ : -");
+  if (value.empty() || value.size() > 100 || !std::ranges::all_of(value, is_host_character))
+    throw wrong("sets prefix to what is not 1-100 characters of A-Z a-z 0-9 . _ -");
   return value;
 }
 

@@ -37,7 +37,7 @@ TEST(RedisUrl, NamesAServerAndLeavesTheRestAsItIs) {
 
 TEST(RedisUrl, SaysAllOfIt) {
   const RedisOptions options = parse_redis_url(
-      "rediss://ann:secret@db.example-1.net:6380/3?prefix=af:test&ca_file=/etc/ca%20s.pem"
+      "rediss://ann:secret@db.example-1.net:6380/3?prefix=af-test&ca_file=/etc/ca%20s.pem"
       "&timeout=1500&wait_replicas=2&wait_timeout=300&max_waiting=50&io_threads=4");
   EXPECT_THAT(options.servers, ElementsAre(RedisAddress{"db.example-1.net", 6380}));
   EXPECT_TRUE(options.tls);
@@ -45,7 +45,7 @@ TEST(RedisUrl, SaysAllOfIt) {
   EXPECT_EQ(options.user, "ann");
   EXPECT_EQ(options.password, "secret");
   EXPECT_EQ(options.database, 3);
-  EXPECT_EQ(options.prefix, "af:test");
+  EXPECT_EQ(options.prefix, "af-test");
   EXPECT_EQ(options.ca_file, "/etc/ca s.pem");
   EXPECT_EQ(options.timeout.count(), 1'500);
   EXPECT_EQ(options.wait_replicas, 2);
@@ -158,6 +158,7 @@ TEST(RedisUrl, OptionsThatAreUnknownTwiceOrOutOfBoundsAreRefused) {
       {"prefix=", "sets prefix to"},
       {"prefix=a%7Bb%7D", "sets prefix to"},
       {"prefix=a*", "sets prefix to"},
+      {"prefix=a:b", "sets prefix to"},
       {"prefix=a%20b", "sets prefix to"},
       {"ca_file=/etc/ca.pem", "only rediss://"},
   };
