@@ -280,7 +280,8 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   // To one server they go together; the nodes of a cluster know nothing of each other's order.
   if (options_.cluster && !commands.empty()) {
     co_await client_.run(commands.all(), deadline);
-    commands.check("commit", commit.session.str());
+    // The end of a session needs no entry: it makes room where there is none for one.
+    if (!commit.end_session) commands.check("commit", commit.session.str());
     commands = Commands();
   }
   const CommitCommandOptions with{options_, names, channel_, instance_};
