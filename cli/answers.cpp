@@ -12,9 +12,7 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-[[noreturn]] void throw_unexpected() {
-  throw Failure("the server's answer is none that was expected");
-}
+Failure unexpected() { return Failure("the server's answer is none that was expected"); }
 
 // An answer, of which only those values are read that are asked for: a record may hold numbers that
 // no C++ type can.
@@ -28,7 +26,7 @@ class Document {
   [[nodiscard]] bool valid() const { return valid_; }
   // Throws Failure when there is none.
   ondemand::object& root() {
-    if (!valid_) throw_unexpected();
+    if (!valid_) throw unexpected();
     return root_;
   }
 
@@ -143,10 +141,10 @@ SessionNames session_names_of(std::string_view body) {
   SessionNames names;
   const bool listed = each_object_in(page["items"], [&](ondemand::object& item) {
     auto id = SessionId::parse(text_at(item, "sessionId"));
-    if (!id) throw_unexpected();
+    if (!id) throw unexpected();
     names.ids.push_back(std::move(*id));
   });
-  if (!listed) throw_unexpected();
+  if (!listed) throw unexpected();
   each_object_in(page["corrupt"],
                  [&](ondemand::object& item) { names.corrupt.push_back(text_at(item, "id")); });
   if (std::string cursor = text_at(page, "nextCursor"); !cursor.empty())
@@ -157,7 +155,7 @@ SessionNames session_names_of(std::string_view body) {
 bool stored_of(std::string_view body) {
   Document document(body);
   bool stored = false;
-  if (document.root()["stored"].get_bool().get(stored) != simdjson::SUCCESS) throw_unexpected();
+  if (document.root()["stored"].get_bool().get(stored) != simdjson::SUCCESS) throw unexpected();
   return stored;
 }
 
@@ -165,7 +163,7 @@ std::uint64_t last_sequence_of(std::string_view body) {
   Document document(body);
   std::uint64_t sequence = 0;
   if (document.root()["lastSequence"].get_uint64().get(sequence) != simdjson::SUCCESS)
-    throw_unexpected();
+    throw unexpected();
   return sequence;
 }
 
@@ -182,7 +180,7 @@ Verification verification_of(std::string_view body) {
     found.outcome = candidate;
     known = true;
   }
-  if (!known) throw_unexpected();
+  if (!known) throw unexpected();
   found.session = SessionId::parse(text_at(root, "sessionId")).value_or(SessionId());
   found.events = number_at(root, "events");
   found.records = number_at(root, "records");
@@ -191,7 +189,7 @@ Verification verification_of(std::string_view body) {
     if (difference.get_string().get(text) == simdjson::SUCCESS)
       found.differences.emplace_back(text);
   });
-  if (!listed) throw_unexpected();
+  if (!listed) throw unexpected();
   return found;
 }
 
@@ -205,7 +203,7 @@ StreamItem stream_item_of(std::string_view data) {
                   .actor = text_at(root, "actor"),
                   .chain = text_at(root, "chainId"),
                   .step = text_at(root, "stepId")};
-  if (item.type.empty()) throw_unexpected();
+  if (item.type.empty()) throw unexpected();
   return item;
 }
 
