@@ -183,6 +183,11 @@ std::vector<SessionId> WakeupHub::followed() const {
   return sessions;
 }
 
+bool WakeupHub::follows(const SessionId& session) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->of_session.contains(session.str());
+}
+
 void WakeupHub::miss() {
   const std::lock_guard lock(state_->mutex);
   for (const auto& queue : state_->of_all) queue->miss();

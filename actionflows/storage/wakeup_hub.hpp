@@ -30,6 +30,7 @@ class WakeupHub {
 
   // The sessions that somebody follows by name.
   [[nodiscard]] std::vector<SessionId> followed() const;
+  [[nodiscard]] bool follows(const SessionId& session) const;
 
   // Some wake-ups are lost: every subscription says that it has missed some.
   void miss();

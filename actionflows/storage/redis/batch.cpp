@@ -35,7 +35,11 @@ void Batch::add(Command& command, std::vector<std::string_view>& words) {
     slots.push_back({&command, Role::asking});
   }
   command.words(words);
-  request.push_range(words.front(), words.begin() + 1, words.end());
+  if (words.size() == 1) {
+    request.push(words.front());  // of an empty range Boost.Redis makes no command at all
+  } else {
+    request.push_range(words.front(), words.begin() + 1, words.end());
+  }
   slots.push_back({&command, Role::command});
   command.transit.sent = true;
   ++command.transit.tries;

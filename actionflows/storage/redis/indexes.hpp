@@ -24,7 +24,7 @@ enum class Entry {
   if_absent,  // where there is one, its time stays
 };
 
-// Writes an entry. `keys` texts are copied. `reply` gets 1 where there was none before.
+// Writes an entry; the texts are copied. `reply` gets 1 where there was none before.
 void put_entry(Commands& commands, const std::string& key, const std::string& name, Timestamp time,
                Entry mode = Entry::certain, Sink& reply = nothing());
 void remove_entry(Commands& commands, const std::string& key, const std::string& name);

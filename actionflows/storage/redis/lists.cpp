@@ -134,11 +134,12 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     const Timestamp at = timestamp(kept.number());
     const auto& record = each.reply.records.at(0);
     const bool owned = kept.ok() && (!query.user || kept.rest() == query.user->str());
-    if (record && owned && at == each.entry.time) {
+    const std::string index =
+        query.user ? indexes.front() : keys.archived(shard_of(id.session()));
+    if (record && owned) {
       page.items.push_back({id, *record});
-    } else if (!record && is_stale(each.entry.time)) {
-      const std::string index =
-          query.user ? indexes.front() : keys.archived(shard_of(id.session()));
+      if (at != each.entry.time) put_entry(repairs, index, id.str(), at);
+    } else if (is_stale(each.entry.time)) {
       remove_entry(repairs, index, id.str());
     }
   }

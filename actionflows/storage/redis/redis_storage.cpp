@@ -24,8 +24,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <deque>
-#include <future>
+#include <map>
 #include <utility>
 
 namespace actionflows {
@@ -44,6 +45,24 @@ std::string instance_name() {
   std::array<std::uint8_t, 8> bytes{};
   system_random().fill(std::as_writable_bytes(std::span(bytes)));
   return hex(bytes);
+}
+
+// What the data take, without what the server needs for connections and the like.
+constexpr std::string_view dataset_field = "used_memory_dataset";
+
+// A value of INFO's reply; empty: there is none such.
+std::string info_field(std::string_view info, std::string_view name) {
+  const std::string line = std::string("\n").append(name).append(":");
+  const std::size_t at = info.find(line);
+  if (at == info.npos) return {};
+  const std::string_view value = info.substr(at + line.size());
+  return std::string(value.substr(0, value.find('\r')));
+}
+
+std::uint64_t to_count(const std::string& text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
 }
 
 class RedisStorage final : public StorageDriver {
@@ -286,7 +305,8 @@ Task<std::optional<UserId>> RedisStorage::owner_of(const SessionKeys& names,
   co_return UserId::parse(meta->user);
 }
 
-// The entries that a commit will need, before it is applied.
+// The entries that a commit will need, before it is applied. It may be refused: so what stands there
+// already stays as it is.
 void RedisStorage::enter(Commands& commands, const Commit& commit,
                          const std::optional<UserId>& owner, Texts& added) const {
   const std::string& name = commit.session.str();
@@ -299,35 +319,37 @@ void RedisStorage::enter(Commands& commands, const Commit& commit,
   if (owner) {
     for (const std::uint32_t number : commit.archive) {
       const std::string chain = ChainId(commit.session, number).str();
-      put_entry(commands, keys_.chains(*owner), chain, commit.at);
-      put_entry(commands, keys_.archived(shard), chain, commit.at);
+      put_entry(commands, keys_.chains(*owner), chain, commit.at, Entry::if_absent);
+      put_entry(commands, keys_.archived(shard), chain, commit.at, Entry::if_absent);
     }
   }
   if (commit.end_session)
-    put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention);
+    put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention,
+              Entry::if_absent);
 }
 
 // What a commit leaves to do. It has been applied, so nothing here can fail it: what is not done is
 // put right by readers and sweeps.
 Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applied& done,
                                 std::optional<UserId> owner, bool already_entered) {
+  if (done.result.repeated) co_return;
   const std::string& name = commit.session.str();
   const std::size_t shard = shard_of(commit.session);
   Commands commands;
   if (done.old_user) remove_entry(commands, keys_.user(*done.old_user), name);
-  if (commit.end_session && !done.result.repeated) {
+  if (commit.end_session) {
+    put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention);
     remove_entry(commands, keys_.user(done.user), name);
     remove_entry(commands, keys_.sessions(shard), name);
   } else if ((done.moved && (already_entered || !creates_session(commit))) || done.old_user) {
     put_entry(commands, keys_.user(done.user), name, done.result.activity.expires);
     put_entry(commands, keys_.sessions(shard), name, done.result.activity.expires);
   }
-  if (!commit.archive.empty() && owner != done.user && !done.result.repeated) {
-    for (const std::uint32_t number : commit.archive) {
-      const std::string chain = ChainId(commit.session, number).str();
-      if (owner) remove_entry(commands, keys_.chains(*owner), chain);
-      put_entry(commands, keys_.chains(done.user), chain, commit.at);
-    }
+  for (const std::uint32_t number : commit.archive) {
+    const std::string chain = ChainId(commit.session, number).str();
+    if (owner && owner != done.user) remove_entry(commands, keys_.chains(*owner), chain);
+    put_entry(commands, keys_.chains(done.user), chain, commit.at);
+    put_entry(commands, keys_.archived(shard), chain, commit.at);
   }
   if (commands.empty()) co_return;
   try {
@@ -417,10 +439,21 @@ Task<Health> RedisStorage::health() {
       const std::string key = keys_.sessions(i);
       commands.add(Command("ZCARD", key, counts[i])).copy({key});
     }
+    // Each node of a cluster is asked through the shards that it has; a server that is asked more
+    // than once is known by its run id.
+    std::array<Texts, shards> infos;
+    const std::size_t asked = options_.cluster ? shards : 1;
+    Commands asks;
+    for (std::size_t i = 0; i < asked; ++i) asks.add(Command("INFO", keys_.store(i), infos[i]));
     co_await client_.run(commands.all());
     commands.check("health", {});
     for (const Texts& count : counts)
       health.sessions += static_cast<std::uint64_t>(count.number(0));
+    co_await client_.run(asks.all());  // which a user of the server may not be allowed
+    std::map<std::string, std::uint64_t> bytes;
+    for (const Texts& info : infos)
+      bytes[info_field(info.at(0), "run_id")] = to_count(info_field(info.at(0), dataset_field));
+    for (const auto& [server, size] : bytes) health.bytes += size;
     if (const auto loss = store_.loss()) tell(*loss);
   } catch (const StorageError& error) {
     tell(error.message());
@@ -438,20 +471,16 @@ Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<Sessio
                                                    asio::use_awaitable);
     if (!listening) throw to_storage_error(LinkFailure::refused, "subscribe", {});
   }
-  auto subscription = wakeups_.subscribe(session);
-  if (!session) co_return subscription;
-  // From here its log is looked at, too: so a wake-up that is lost is found.
+  if (!session) co_return wakeups_.subscribe(std::nullopt);
+  // From where it stands now its log is looked at, too: so a wake-up that is lost is found.
   const SessionKeys names = keys_of(*session);
   Texts reply;
   Command command("HGET", names.hash, reply);
   command.arg(names.hash).arg("meta");
   co_await client_.run(command, "subscribe", session->str());
   const auto meta = parse_meta(reply.at(0));
-  Wakeup stands;
-  stands.session = *session;
-  if (meta) stands.sequence = meta->last_sequence;
-  wakeups_.looked(stands);
-  co_return subscription;
+  wakeups_.remember(*session, meta ? meta->last_sequence : 0);
+  co_return wakeups_.subscribe(session);
 }
 
 Task<void> RedisStorage::look_at_followed() {

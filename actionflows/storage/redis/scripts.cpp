@@ -52,11 +52,14 @@ local function write_meta(m)
     text(m.archived), text(m.kept), m.user, m.state}, ' '))
 end
 
--- When the keys expire by themselves. `log_until`: the end of the log's retention.
+-- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
+-- about the past stays for a day, too.
 local function set_ttls(m, log_until)
+  local now = tonumber(redis.call('TIME')[1]) * 1000
+  log_until = math.max(log_until, now)
   redis.call('PEXPIREAT', hash, text(math.max(log_until, m.kept) + grace))
   if m.last > 0 then redis.call('PEXPIREAT', log, text(log_until + grace)) end
-  if m.archived > 0 then redis.call('PEXPIREAT', archive, text(m.kept + grace)) end
+  if m.archived > 0 then redis.call('PEXPIREAT', archive, text(math.max(m.kept, now) + grace)) end
 end
 
 local function slices(list, from, to, call)
@@ -344,12 +347,12 @@ return result
 )lua";
 
 // ARGV: now. Removes the log of an ended session past its retention. Answers "removed", "gone"
-// (there is none), "live" or "early".
+// (there is none), "live" or "early" and the end of the retention.
 constexpr std::string_view drop_log = R"lua(
 local m = read_meta()
-if m.live then return 'live' end
-if m.last == 0 then return 'gone' end
-if m.deadline > tonumber(ARGV[1]) then return 'early' end
+if m.live then return {'live'} end
+if m.last == 0 then return {'gone'} end
+if m.deadline > tonumber(ARGV[1]) then return {'early', text(m.deadline)} end
 redis.call('UNLINK', log)
 if m.archived == 0 then
   redis.call('UNLINK', hash)
@@ -357,7 +360,7 @@ else
   m.first, m.last = 0, 0
   write_meta(m)
 end
-return 'removed'
+return {'removed'}
 )lua";
 
 // ARGV: chain number, the latest time of archiving that is past its retention. Answers nothing

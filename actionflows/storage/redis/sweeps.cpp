@@ -139,10 +139,13 @@ Task<void> remove_logs(Sweep& sweep) {
   drops.check("sweep", {});
   Commands removals;
   for (const Log& log : logs) {
+    const std::string index = sweep.keys.ended(shard_of(log.id));
     if (log.verdict.at(0) == "removed") ++sweep.result.logs_removed;
-    // "early": it has ended once more since, and is about to be entered again.
-    if (log.verdict.at(0) != "early")
-      remove_entry(removals, sweep.keys.ended(shard_of(log.id)), log.id.str());
+    if (log.verdict.at(0) == "early") {  // it has ended once more since
+      put_entry(removals, index, log.id.str(), timestamp(log.verdict.number(1)));
+    } else {
+      remove_entry(removals, index, log.id.str());
+    }
   }
   co_await sweep.client.run(removals.all());
 }

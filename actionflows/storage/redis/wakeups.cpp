@@ -26,11 +26,18 @@ std::vector<SessionId> Wakeups::followed() {
   return sessions;
 }
 
+void Wakeups::remember(const SessionId& session, std::uint64_t sequence) {
+  const bool followed = hub_.follows(session);
+  const std::lock_guard lock(mutex_);
+  const auto [found, first] = told_.try_emplace(session.str(), sequence);
+  if (!first && !followed) found->second = sequence;
+}
+
 void Wakeups::looked(const Wakeup& wakeup) {
   {
     const std::lock_guard lock(mutex_);
-    const auto [found, first] = told_.try_emplace(wakeup.session.str(), wakeup.sequence);
-    if (first || wakeup.sequence <= found->second) return;
+    const auto found = told_.find(wakeup.session.str());
+    if (found == told_.end() || wakeup.sequence <= found->second) return;
     found->second = wakeup.sequence;
   }
   hub_.publish(wakeup);

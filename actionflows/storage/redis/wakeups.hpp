@@ -30,8 +30,10 @@ class Wakeups {
 
   // The followed sessions; those that nobody follows any more are forgotten.
   std::vector<SessionId> followed();
-  // The log of `wakeup.session` stands at `wakeup.sequence`: tells it where that is news. The first
-  // look at a session only remembers.
+  // Before it is followed: its log stands at `sequence`, and what came until then is no news. Where
+  // somebody follows it already, what was not told yet still is.
+  void remember(const SessionId& session, std::uint64_t sequence);
+  // The log of `wakeup.session` stands at `wakeup.sequence`: tells it where that is news.
   void looked(const Wakeup& wakeup);
 
  private:
