@@ -275,7 +275,8 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   // To one server they go together; the nodes of a cluster know nothing of each other's order.
   if (options_.cluster && !commands.empty()) {
     co_await client_.run(commands.all());
-    commands.check("commit", commit.session.str());
+    // A full server takes no entry of what has ended: its keys expire by themselves.
+    if (!commit.end_session) commands.check("commit", commit.session.str());
     commands = Commands();
   }
   const CommitCommandOptions with{options_, names, channel_, instance_};
