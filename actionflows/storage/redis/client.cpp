@@ -56,21 +56,26 @@ bool Client::reachable() const {
   return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->reachable(); });
 }
 
-Task<void> Client::run(std::span<Command* const> commands) {
+Call::TimePoint Client::deadline() const {
+  return std::chrono::steady_clock::now() + options_.timeout;
+}
+
+Task<void> Client::run(std::span<Command* const> commands, Call::TimePoint deadline) {
   if (commands.empty()) co_return;
   const Admission admission(waiting_);
   if (admission.before >= options_.max_waiting)
     throw to_storage_error(LinkFailure::queue_full, "storage", {});
-  Call call(commands, std::chrono::steady_clock::now() + options_.timeout);
+  Call call(commands, deadline);
   // Calls for one session take one way, so that their wake-ups come in order.
   Enter enter{lanes_[commands.front()->slot() % lanes_.size()].get(), &call};
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
       enter, boost::asio::use_awaitable);
 }
 
-Task<void> Client::run(Command& command, std::string operation, std::string record) {
+Task<void> Client::run(Command& command, Call::TimePoint deadline, std::string operation,
+                       std::string record) {
   const std::array<Command*, 1> commands{&command};
-  co_await run(commands);
+  co_await run(commands, deadline);
   command.check(operation, record);
 }
 

@@ -26,12 +26,16 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  // Of a call that begins now: however many steps it takes, it is answered by then.
+  [[nodiscard]] Call::TimePoint deadline() const;
+
   // Returns when every command was answered or has failed; each tells which. Commands of one node
   // are done in their order. Throws unavailable when too many calls wait already.
-  Task<void> run(std::span<Command* const> commands);
+  Task<void> run(std::span<Command* const> commands, Call::TimePoint deadline);
 
-  // The same for one command, or a few; throws the first that failed.
-  Task<void> run(Command& command, std::string operation, std::string record);
+  // The same for one command; throws what it failed with.
+  Task<void> run(Command& command, Call::TimePoint deadline, std::string operation,
+                 std::string record);
 
   [[nodiscard]] bool reachable() const;
 

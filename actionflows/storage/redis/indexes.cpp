@@ -43,7 +43,7 @@ void remove_entry(Commands& commands, const std::string& key, const std::string&
 
 Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
                            std::optional<ListPosition> after, std::size_t count,
-                           std::string operation) {
+                           Call::TimePoint deadline, std::string operation) {
   std::vector<Texts> replies(keys.size());
   Commands commands;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -56,7 +56,7 @@ Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
     command.count(count + 1);
     commands.add(std::move(command));
   }
-  co_await client.run(commands.all());
+  co_await client.run(commands.all(), deadline);
   commands.check(operation, {});
 
   Listing listing;

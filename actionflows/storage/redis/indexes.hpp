@@ -38,6 +38,6 @@ struct Listing {
 // At most `count` after a position. Throws what a server answers.
 Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
                            std::optional<ListPosition> after, std::size_t count,
-                           std::string operation);
+                           Call::TimePoint deadline, std::string operation);
 
 }  // namespace actionflows::redis

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace actionflows::redis {
@@ -38,24 +39,23 @@ Lane::Lane(const RedisOptions& options, std::function<void(const std::string&)> 
   } else {
     link_to(options_.servers.front());
   }
-  thread_ = std::jthread([this] { context_.run(); });
+  thread_ = std::jthread([this] {
+    context_.run();
+    ended_.set_value();
+  });
 }
 
 Lane::~Lane() = default;
 
 void Lane::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
   asio::post(context_, [this] {
     closing_ = true;
     drain();
-    while (!open_.empty()) {
-      Call& call = open_.front();
-      for (Command* command : call.commands) {
-        if (command->transit.done) continue;
-        give_up(*command);
-        command->transit.failure = LinkFailure::closed;
-      }
-      answer(call);
-    }
+    while (!open_.empty()) refuse(open_.front());
     for (auto& [address, link] : links_) link->stop();
     deadline_timer_.cancel();
     upkeep_timer_.cancel();
@@ -63,16 +63,38 @@ void Lane::close() {
   });
 }
 
+// Everything was cancelled, and so ends by itself; but what Boost.Redis was about to begin just then
+// it may begin all the same.
+void Lane::join() {
+  if (ended_.get_future().wait_for(1s) == std::future_status::timeout) context_.stop();
+  thread_.join();
+}
+
 // ---- calls --------------------------------------------------------------------------------------
 
 void Lane::submit(Call& call) {
   bool first = false;
+  bool closed = false;
   {
     const std::lock_guard lock(mutex_);
+    closed = closed_;
     first = inbox_.empty();
-    inbox_.push_back(&call);
+    if (!closed) inbox_.push_back(&call);
   }
-  if (first) asio::post(context_, [this] { drain(); });
+  if (closed) {
+    refuse(call);
+  } else if (first) {
+    asio::post(context_, [this] { drain(); });
+  }
+}
+
+void Lane::refuse(Call& call) {
+  for (Command* command : call.commands) {
+    if (command->transit.done) continue;
+    give_up(*command);
+    command->transit.failure = LinkFailure::closed;
+  }
+  answer(call);
 }
 
 void Lane::drain() {
@@ -82,10 +104,9 @@ void Lane::drain() {
     calls.swap(inbox_);
   }
   for (Call* call : calls) {
-    open_.push_back(*call);
+    enter(*call);
     if (closing_) {
-      for (Command* command : call->commands) command->transit.failure = LinkFailure::closed;
-      answer(*call);
+      refuse(*call);
       continue;
     }
     // A command may be refused at once, and the last one's end is its call's.
@@ -94,6 +115,17 @@ void Lane::drain() {
   }
   flush_all();
   arm();
+}
+
+// In the order of the deadlines; most come in it.
+void Lane::enter(Call& call) {
+  auto at = open_.end();
+  while (at != open_.begin() && std::prev(at)->deadline > call.deadline) --at;
+  open_.insert(at, call);
+  if (armed_ && &open_.front() == &call) {
+    armed_ = false;
+    arm();
+  }
 }
 
 void Lane::route(Command& command) {
@@ -172,14 +204,13 @@ void Lane::flush_all() {
 
 // ---- deadlines ----------------------------------------------------------------------------------
 
-// Calls have the same time each, so the oldest is the first to be late.
 void Lane::arm() {
   if (armed_ || open_.empty() || closing_) return;
   armed_ = true;
   deadline_timer_.expires_at(open_.front().deadline);
   deadline_timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;  // another wait has taken its place
     armed_ = false;
-    if (error) return;
     expire();
     arm();
   });
@@ -279,10 +310,7 @@ Task<bool> Lane::learn_map_from(const RedisAddress& address) {
     Link* link;
     void operator()(Waiter::Handler handler) const {
       call->waiter.emplace(lane->context_.get_executor(), std::move(handler));
-      // Its deadline may be nearer than those of the calls before it.
-      lane->open_.push_front(*call);
-      lane->deadline_timer_.cancel();
-      lane->armed_ = false;
+      lane->enter(*call);
       link->send(*call->commands.front());
       lane->flush_soon();
       lane->arm();

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,7 +37,7 @@ class Lane final : public Link::Owner {
   // Answers all calls that wait, and every later one, as closed. From any thread, once.
   void close();
   // Returns once the thread has ended; after `close`.
-  void join() { thread_.join(); }
+  void join();
 
   // Whether a connection to every node that is needed stands.
   [[nodiscard]] bool reachable() const { return reachable_; }
@@ -52,6 +53,8 @@ class Lane final : public Link::Owner {
   void report(const std::string& line) override;
 
   void drain();
+  void enter(Call& call);
+  void refuse(Call& call);
   void route(Command& command);
   void route_to(const RedisAddress& address, Command& command);
   void conclude(Command& command);
@@ -81,6 +84,7 @@ class Lane final : public Link::Owner {
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Call*> inbox_;
+  bool closed_ = false;
 
   // the thread's
   boost::asio::io_context context_{1};
@@ -101,6 +105,7 @@ class Lane final : public Link::Owner {
   std::vector<Command*> unrouted_;  // until the map is known
   std::vector<Command*> delayed_;   // until the cluster has sorted itself
 
+  std::promise<void> ended_;
   std::jthread thread_;  // the last, so that it finds everything made
 };
 

@@ -152,6 +152,7 @@ Task<void> Link::attempt() {
 }
 
 void Link::came_up() {
+  if (stopped_) return drop();  // it was too late to stop the attempt
   if (state_ == State::up || !connection_) return;
   state_ = State::up;
   failures_ = 0;

@@ -43,17 +43,17 @@ bool belongs(const ListQuery& query, const Meta& meta) {
 }
 
 // What is found misplaced is put right, for the next reader; not being able to is no failure.
-Task<void> repair(Client& client, Commands commands) {
+Task<void> repair(Client& client, Commands commands, Call::TimePoint deadline) {
   if (commands.empty()) co_return;
-  co_await client.run(commands.all());
+  co_await client.run(commands.all(), deadline);
 }
 
 // Reads the records of sessions that an index names.
-Task<void> read_sessions(Client& client, std::deque<Found>& found) {
+Task<void> read_sessions(Client& client, std::deque<Found>& found, Call::TimePoint deadline) {
   Commands commands;
   for (Found& each : found)
     commands.add(Command("HMGET", each.key, each.reply)).arg(each.key).arg("meta").arg("session");
-  co_await client.run(commands.all());
+  co_await client.run(commands.all(), deadline);
   commands.check("list_sessions", {});
 }
 
@@ -69,14 +69,15 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
     indexes = all_shards(keys, &Keys::sessions);
   }
   const std::size_t looks = query.limit + (query.state ? looks_beyond_the_page : 0);
-  const Listing listing = co_await list_entries(client, indexes, query.after, looks,
-                                                "list_sessions");
+  const auto deadline = client.deadline();
+  const Listing listing =
+      co_await list_entries(client, indexes, query.after, looks, deadline, "list_sessions");
   std::deque<Found> found;
   for (const ListPosition& entry : listing.entries) {
     const auto id = SessionId::parse(entry.name);
     if (id) found.emplace_back(Found{entry, keys.session(*id), {}, RecordsSink(true), {}});
   }
-  co_await read_sessions(client, found);
+  co_await read_sessions(client, found, deadline);
 
   Commands repairs;
   for (const Found& each : found) {
@@ -97,7 +98,7 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
   }
   const bool all_seen = !page.next || found.empty() || *page.next == found.back().entry;
   if (all_seen && !listing.more) page.next.reset();
-  co_await repair(client, std::move(repairs));
+  co_await repair(client, std::move(repairs), deadline);
   co_return page;
 }
 
@@ -110,8 +111,9 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
   } else {
     indexes = all_shards(keys, &Keys::archived);
   }
+  const auto deadline = client.deadline();
   const Listing listing =
-      co_await list_entries(client, indexes, query.after, query.limit, "list_archive");
+      co_await list_entries(client, indexes, query.after, query.limit, deadline, "list_archive");
   std::deque<Found> found;
   Commands commands;
   for (const ListPosition& entry : listing.entries) {
@@ -123,7 +125,7 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     commands.add(Command("HMGET", each.key, each.reply)).arg(each.key).arg(each.field);
     commands.add(Command("HGET", each.key, each.kept)).arg(each.key).copy({each.field, ".at"});
   }
-  co_await client.run(commands.all());
+  co_await client.run(commands.all(), deadline);
   commands.check("list_archive", {});
 
   Commands repairs;
@@ -144,7 +146,7 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     }
   }
   if (listing.more) page.next = listing.entries.back();
-  co_await repair(client, std::move(repairs));
+  co_await repair(client, std::move(repairs), deadline);
   co_return page;
 }
 

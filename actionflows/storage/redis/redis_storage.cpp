@@ -91,12 +91,14 @@ class RedisStorage final : public StorageDriver {
 
   Task<bool> read_archived(const SessionKeys& names, const SessionId& session,
                            std::span<const RecordKey> keys, const RecordsSink& live,
-                           ReadResult& result);
-  Task<std::optional<UserId>> owner_of(const SessionKeys& names, const std::string& session);
+                           Call::TimePoint deadline, ReadResult& result);
+  Task<std::optional<UserId>> owner_of(const SessionKeys& names, Call::TimePoint deadline,
+                                       const std::string& session);
   void enter(Commands& commands, const Commit& commit, const std::optional<UserId>& owner,
              Texts& added) const;
   Task<void> settle(const Commit& commit, const CommitAnswer::Applied& done,
-                    std::optional<UserId> owner, bool already_entered);
+                    std::optional<UserId> owner, bool already_entered,
+                    Call::TimePoint deadline);
   Task<void> look_after();
   Task<void> look_at_followed();
   void report(const std::string& line) const {
@@ -150,13 +152,14 @@ RedisStorage::~RedisStorage() {
 // ---- reading ------------------------------------------------------------------------------------
 
 Task<ReadResult> RedisStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   for (;;) {
     RecordsSink reply;
     Command command("HMGET", names.hash, reply);
     command.arg(names.hash).arg("meta");
     for (const RecordKey key : keys) command.copy({field_of(key)});
-    co_await client_.run(command, "read", session.str());
+    co_await client_.run(command, deadline, "read", session.str());
 
     ReadResult result;
     result.provenance.source = Source::redis;
@@ -164,7 +167,7 @@ Task<ReadResult> RedisStorage::read(const SessionId& session, std::span<const Re
     result.records = std::move(reply.records);
     const auto meta = reply.meta(session.str());
     if (!meta) {
-      co_await store_.confirm_absence("read", session.str());
+      co_await store_.confirm_absence(deadline, "read", session.str());
       co_return result;
     }
     result.live = meta->live;
@@ -172,7 +175,7 @@ Task<ReadResult> RedisStorage::read(const SessionId& session, std::span<const Re
     result.last_sequence = meta->last_sequence;
     result.last_archived = meta->last_archived;
     result.owner = UserId::parse(meta->user);
-    if (co_await read_archived(names, session, keys, reply, result)) co_return result;
+    if (co_await read_archived(names, session, keys, reply, deadline, result)) co_return result;
   }
 }
 
@@ -180,7 +183,7 @@ Task<ReadResult> RedisStorage::read(const SessionId& session, std::span<const Re
 // and archived records are not of one moment.
 Task<bool> RedisStorage::read_archived(const SessionKeys& names, const SessionId& session,
                                        std::span<const RecordKey> keys, const RecordsSink& live,
-                                       ReadResult& result) {
+                                       Call::TimePoint deadline, ReadResult& result) {
   std::vector<std::size_t> missing;
   for (std::size_t i = 0; i < keys.size(); ++i)
     if (!result.records.at(i) && keys[i].chain != 0 && keys[i].chain <= result.last_archived)
@@ -193,7 +196,7 @@ Task<bool> RedisStorage::read_archived(const SessionKeys& names, const SessionId
   command.arg(names.archive);
   for (const std::size_t i : missing) command.copy({field_of(keys[i])});
   commands.add(Command("HGET", names.hash, meta)).arg(names.hash).arg("meta");
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   commands.check("read", session.str());
   archived.check(session.str());
   if (meta.at(0) != live.meta_text()) co_return false;
@@ -216,6 +219,7 @@ std::optional<StoredEvent> parse_event(std::string_view entry) {
 }
 
 Task<EventPage> RedisStorage::read_events(const SessionId& session, const EventQuery& query) {
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   EventPage page;
   page.provenance.source = Source::redis;
@@ -224,9 +228,9 @@ Task<EventPage> RedisStorage::read_events(const SessionId& session, const EventQ
   // Beyond what a double holds there is nothing.
   command.count(std::min(query.after, std::uint64_t{1} << 53));
   command.count(std::max<std::size_t>(query.limit, 1)).count(query.max_bytes);
-  co_await client_.run(command, "read_events", session.str());
+  co_await client_.run(command, deadline, "read_events", session.str());
   if (reply.texts.empty()) {
-    co_await store_.confirm_absence("read_events", session.str());
+    co_await store_.confirm_absence(deadline, "read_events", session.str());
     co_return page;
   }
   const auto damaged = [&] {
@@ -260,13 +264,14 @@ Task<ArchivePage> RedisStorage::list_archive(const ListQuery& query) {
 
 Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   check_shape(commit);
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(commit.session);
   // Whose archive it goes to is in the record; who changes that at the same time makes the entry
   // void, and it is made again below.
   std::optional<UserId> owner;
   if (commit.listed) owner = commit.listed->user;
   if (!commit.archive.empty() && !owner)
-    owner = co_await owner_of(names, commit.session.str());
+    owner = co_await owner_of(names, deadline, commit.session.str());
 
   Texts added;
   CommitAnswer answer(commit, wakeups_);
@@ -274,15 +279,15 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   enter(commands, commit, owner, added);
   // To one server they go together; the nodes of a cluster know nothing of each other's order.
   if (options_.cluster && !commands.empty()) {
-    co_await client_.run(commands.all());
-    // A full server takes no entry of what has ended: its keys expire by themselves.
+    co_await client_.run(commands.all(), deadline);
+    // The end of a session needs no entry: it makes room where there is none for one.
     if (!commit.end_session) commands.check("commit", commit.session.str());
     commands = Commands();
   }
   const CommitCommandOptions with{options_, names, channel_, instance_};
   Command& command = commands.add(commit_command(commit, with, answer));
   if (options_.wait_replicas > 0) command.wait_for_replicas();
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   if (command.failed()) wakeups_.miss();  // it may have been applied, and nobody told
   command.check("commit", commit.session.str());
 
@@ -290,17 +295,18 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   done.result.durability.level = DurabilityLevel::redis;
   if (options_.wait_replicas > 0 && command.replicas() >= options_.wait_replicas)
     done.result.durability.replicas = command.replicas();
-  co_await settle(commit, done, owner, added.at(0) == "0");
+  co_await settle(commit, done, owner, added.at(0) == "0", deadline);
   co_return done.result;
 }
 
 // nullopt: nothing stands under this id.
 Task<std::optional<UserId>> RedisStorage::owner_of(const SessionKeys& names,
+                                                   Call::TimePoint deadline,
                                                    const std::string& session) {
   Texts reply;
   Command command("HGET", names.hash, reply);
   command.arg(names.hash).arg("meta");
-  co_await client_.run(command, "commit", session);
+  co_await client_.run(command, deadline, "commit", session);
   const auto meta = parse_meta(reply.at(0));
   if (!meta) co_return std::nullopt;
   co_return UserId::parse(meta->user);
@@ -332,7 +338,8 @@ void RedisStorage::enter(Commands& commands, const Commit& commit,
 // What a commit leaves to do. It has been applied, so nothing here can fail it: what is not done is
 // put right by readers and sweeps.
 Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applied& done,
-                                std::optional<UserId> owner, bool already_entered) {
+                                std::optional<UserId> owner, bool already_entered,
+                                Call::TimePoint deadline) {
   if (done.result.repeated) co_return;
   const std::string& name = commit.session.str();
   const std::size_t shard = shard_of(commit.session);
@@ -354,23 +361,24 @@ Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applie
   }
   if (commands.empty()) co_return;
   try {
-    co_await client_.run(commands.all());
+    co_await client_.run(commands.all(), deadline);
   } catch (const StorageError&) {
     // Too many calls wait.
   }
 }
 
 Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activity) {
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   Texts reply;
   Command command(scripts().touch, {names.hash, names.log, names.archive}, reply);
   command.number(milliseconds(activity.last_active)).number(milliseconds(activity.expires));
   command.number(options_.limits.touch_interval.count());
   command.number(options_.limits.log_retention.count());
-  co_await client_.run(command, "touch", session.str());
+  co_await client_.run(command, deadline, "touch", session.str());
   Words words(reply.at(0));
   if (words.next() != "1") {
-    co_await store_.confirm_absence("touch", session.str());
+    co_await store_.confirm_absence(deadline, "touch", session.str());
     co_return false;
   }
   if (words.next() != "1") co_return true;
@@ -379,7 +387,7 @@ Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activit
   if (const auto user = UserId::parse(words.rest()))
     put_entry(commands, keys_.user(*user), session.str(), until);
   put_entry(commands, keys_.sessions(shard_of(session)), session.str(), until);
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   co_return true;
 }
 
@@ -387,11 +395,12 @@ Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activit
 
 Task<std::uint64_t> RedisStorage::prune_events(const SessionId& session,
                                                std::uint64_t first_kept) {
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   Texts reply;
   Command command(scripts().prune_events, {names.hash, names.log, names.archive}, reply);
   command.count(std::min(first_kept, std::uint64_t{1} << 53));
-  co_await client_.run(command, "prune_events", session.str());
+  co_await client_.run(command, deadline, "prune_events", session.str());
   co_return static_cast<std::uint64_t>(reply.number(0));
 }
 
@@ -400,12 +409,13 @@ Task<SweepResult> RedisStorage::sweep(const SweepQuery& query) {
 }
 
 Task<bool> RedisStorage::erase_session(const SessionId& session) {
+  const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   Texts reply;
   Command command(scripts().erase_session, {names.hash, names.log, names.archive}, reply);
-  co_await client_.run(command, "erase_session", session.str());
+  co_await client_.run(command, deadline, "erase_session", session.str());
   if (reply.texts.empty()) {
-    co_await store_.confirm_absence("erase_session", session.str());
+    co_await store_.confirm_absence(deadline, "erase_session", session.str());
     co_return false;
   }
   const std::size_t shard = shard_of(session);
@@ -421,11 +431,12 @@ Task<bool> RedisStorage::erase_session(const SessionId& session) {
     if (const auto user = UserId::parse(reply.at(i + 1)))
       remove_entry(commands, keys_.chains(*user), chain);
   }
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   co_return true;
 }
 
 Task<Health> RedisStorage::health() {
+  const auto deadline = client_.deadline();
   Health health;
   health.driver = "redis";
   health.durability.level = DurabilityLevel::redis;
@@ -446,11 +457,11 @@ Task<Health> RedisStorage::health() {
     const std::size_t asked = options_.cluster ? shards : 1;
     Commands asks;
     for (std::size_t i = 0; i < asked; ++i) asks.add(Command("INFO", keys_.store(i), infos[i]));
-    co_await client_.run(commands.all());
+    co_await client_.run(commands.all(), deadline);
     commands.check("health", {});
     for (const Texts& count : counts)
       health.sessions += static_cast<std::uint64_t>(count.number(0));
-    co_await client_.run(asks.all());  // which a user of the server may not be allowed
+    co_await client_.run(asks.all(), deadline);  // which a user of the server may not be allowed
     std::map<std::string, std::uint64_t> bytes;
     for (const Texts& info : infos)
       bytes[info_field(info.at(0), "run_id")] = to_count(info_field(info.at(0), dataset_field));
@@ -465,8 +476,8 @@ Task<Health> RedisStorage::health() {
 // ---- live ---------------------------------------------------------------------------------------
 
 Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<SessionId> session) {
+  const auto deadline = client_.deadline();
   if (!subscriber_.listening()) {
-    const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
     const bool listening = co_await asio::co_spawn(client_.first_lane().context(),
                                                    subscriber_.wait_until_listening(deadline),
                                                    asio::use_awaitable);
@@ -478,13 +489,14 @@ Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<Sessio
   Texts reply;
   Command command("HGET", names.hash, reply);
   command.arg(names.hash).arg("meta");
-  co_await client_.run(command, "subscribe", session->str());
+  co_await client_.run(command, deadline, "subscribe", session->str());
   const auto meta = parse_meta(reply.at(0));
   wakeups_.remember(*session, meta ? meta->last_sequence : 0);
   co_return wakeups_.subscribe(session);
 }
 
 Task<void> RedisStorage::look_at_followed() {
+  const auto deadline = client_.deadline();
   const std::vector<SessionId> sessions = wakeups_.followed();
   for (std::size_t begin = 0; begin < sessions.size(); begin += looks_per_call) {
     const std::size_t end = std::min(sessions.size(), begin + looks_per_call);
@@ -494,7 +506,7 @@ Task<void> RedisStorage::look_at_followed() {
       const std::string key = keys_.session(sessions[i]);
       commands.add(Command("HGET", key, replies.emplace_back())).copy({key}).arg("meta");
     }
-    co_await client_.run(commands.all());
+    co_await client_.run(commands.all(), deadline);
     for (std::size_t i = begin; i < end; ++i) {
       const auto meta = parse_meta(replies[i - begin].at(0));
       const auto user = meta ? UserId::parse(meta->user) : std::nullopt;

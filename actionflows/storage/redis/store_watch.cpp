@@ -14,6 +14,9 @@ namespace {
 constexpr auto name_kept = std::chrono::duration_cast<std::chrono::milliseconds>(
     std::chrono::days{60});
 
+constexpr std::string_view what_happened =
+    "the server has lost its data: it was emptied, restarted without them, or replaced";
+
 std::string random_name() {
   std::array<std::uint8_t, 16> bytes{};
   system_random().fill(std::as_writable_bytes(std::span(bytes)));
@@ -33,7 +36,7 @@ StoreWatch::StoreWatch(Client& client, const RedisOptions& options, const Keys& 
 std::optional<std::string> StoreWatch::loss() const {
   const std::lock_guard lock(mutex_);
   if (!lost_at_) return std::nullopt;
-  return "the server has lost its data: it was emptied, restarted without them, or replaced";
+  return std::string(what_happened);
 }
 
 void StoreWatch::lose() {
@@ -42,11 +45,11 @@ void StoreWatch::lose() {
     if (lost_at_) return;
     lost_at_ = std::chrono::steady_clock::now();
   }
-  report_("the data of the server are gone: it was emptied, restarted without them, or replaced");
+  report_(std::string(what_happened));
 }
 
 // Whether the names are those that were found there before. Throws what a server answers.
-Task<bool> StoreWatch::names_stand(bool refresh) {
+Task<bool> StoreWatch::names_stand(bool refresh, Call::TimePoint deadline) {
   std::vector<std::string> known;
   {
     const std::lock_guard lock(mutex_);
@@ -61,7 +64,7 @@ Task<bool> StoreWatch::names_stand(bool refresh) {
     if (refresh) command.arg("PX").number(name_kept.count());
     commands.add(std::move(command));
   }
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   commands.check("read", {});
   for (std::size_t i = 0; i < known.size(); ++i)
     if (replies[i].at(0) != known[i]) co_return false;
@@ -69,7 +72,7 @@ Task<bool> StoreWatch::names_stand(bool refresh) {
 }
 
 // Takes what is there as the data set; gives it a name where it has none.
-Task<void> StoreWatch::adopt() {
+Task<void> StoreWatch::adopt(Call::TimePoint deadline) {
   std::vector<Texts> replies(keys_.size());
   Commands commands;
   for (std::size_t i = 0; i < keys_.size(); ++i) {
@@ -81,7 +84,7 @@ Task<void> StoreWatch::adopt() {
         .arg("NX");
     commands.add(Command("GET", keys_[i], replies[i])).arg(keys_[i]);
   }
-  co_await client_.run(commands.all());
+  co_await client_.run(commands.all(), deadline);
   commands.check("read", {});
   std::vector<std::string> names;
   for (const Texts& reply : replies) names.emplace_back(reply.at(0));
@@ -101,9 +104,9 @@ Task<void> StoreWatch::look() {
   }
   try {
     if (adopts) {
-      co_await adopt();
+      co_await adopt(client_.deadline());
       if (was_lost) report_("the loss is taken as a fact: what is not found is absent again");
-    } else if (!co_await names_stand(true)) {
+    } else if (!co_await names_stand(true, client_.deadline())) {
       lose();
     }
   } catch (const StorageError&) {
@@ -111,9 +114,10 @@ Task<void> StoreWatch::look() {
   }
 }
 
-Task<void> StoreWatch::confirm_absence(std::string operation, std::string record) {
+Task<void> StoreWatch::confirm_absence(Call::TimePoint deadline, std::string operation,
+                                       std::string record) {
   if (!loss()) {
-    if (co_await names_stand(false)) co_return;
+    if (co_await names_stand(false, deadline)) co_return;
     lose();
   }
   StorageError error = failure(ErrorCode::unavailable, *loss(), operation, record);

@@ -25,7 +25,7 @@ class StoreWatch {
   Task<void> look();
 
   // To be awaited before anything is told as absent: throws unavailable where data was lost.
-  Task<void> confirm_absence(std::string operation, std::string record);
+  Task<void> confirm_absence(Call::TimePoint deadline, std::string operation, std::string record);
 
   // In plain words while a loss is not taken as a fact yet; nullopt: nothing was lost.
   [[nodiscard]] std::optional<std::string> loss() const;
@@ -33,8 +33,8 @@ class StoreWatch {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  Task<bool> names_stand(bool refresh);
-  Task<void> adopt();
+  Task<bool> names_stand(bool refresh, Call::TimePoint deadline);
+  Task<void> adopt(Call::TimePoint deadline);
   void lose();
 
   Client& client_;

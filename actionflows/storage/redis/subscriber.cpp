@@ -91,6 +91,7 @@ Task<void> Subscriber::receive(std::shared_ptr<boost::redis::connection> connect
 }
 
 void Subscriber::heard() {
+  if (stopped_) return;
   failures_ = 0;
   listening_ = true;
   // What was published while nobody listened is lost.

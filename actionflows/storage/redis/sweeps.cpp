@@ -50,7 +50,7 @@ Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
   Commands commands;
   for (Due& each : due)
     commands.add(Command("HGET", each.key, each.meta)).arg(each.key).arg("meta");
-  co_await sweep.client.run(commands.all());
+  co_await sweep.client.run(commands.all(), sweep.client.deadline());
   commands.check("sweep", {});
   Commands repairs;
   for (const Due& each : due) {
@@ -64,7 +64,7 @@ Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
       sweep.result.expired.push_back(each.id);
     }
   }
-  co_await sweep.client.run(repairs.all());
+  co_await sweep.client.run(repairs.all(), sweep.client.deadline());
 }
 
 Task<void> name_expired(Sweep& sweep, const std::string& instance) {
@@ -81,7 +81,7 @@ Task<void> name_expired(Sweep& sweep, const std::string& instance) {
         .arg(instance)
         .number(milliseconds(query.now + claim_time));
   }
-  co_await sweep.client.run(commands.all());
+  co_await sweep.client.run(commands.all(), sweep.client.deadline());
   commands.check("sweep", {});
   std::deque<Due> due;
   for (const Texts& reply : replies) {
@@ -115,7 +115,7 @@ Task<void> remove_logs(Sweep& sweep) {
   Commands asks;
   for (std::size_t i = 0; i < shards; ++i)
     ask_due(asks, sweep.keys.ended(i), sweep.query.now, sweep.query.limit + 1, replies[i]);
-  co_await sweep.client.run(asks.all());
+  co_await sweep.client.run(asks.all(), sweep.client.deadline());
   asks.check("sweep", {});
   std::deque<Log> logs;
   for (const Texts& reply : replies) {
@@ -135,7 +135,7 @@ Task<void> remove_logs(Sweep& sweep) {
   for (Log& log : logs)
     drops.add(Command(scripts().drop_log, {log.hash, log.log, log.archive}, log.verdict))
         .number(milliseconds(sweep.query.now));
-  co_await sweep.client.run(drops.all());
+  co_await sweep.client.run(drops.all(), sweep.client.deadline());
   drops.check("sweep", {});
   Commands removals;
   for (const Log& log : logs) {
@@ -147,7 +147,7 @@ Task<void> remove_logs(Sweep& sweep) {
       remove_entry(removals, index, log.id.str());
     }
   }
-  co_await sweep.client.run(removals.all());
+  co_await sweep.client.run(removals.all(), sweep.client.deadline());
 }
 
 // ---- archived chains past their retention
@@ -166,7 +166,7 @@ Task<void> remove_chains(Sweep& sweep) {
   Commands asks;
   for (std::size_t i = 0; i < shards; ++i)
     ask_due(asks, sweep.keys.archived(i), until, sweep.query.limit + 1, replies[i]);
-  co_await sweep.client.run(asks.all());
+  co_await sweep.client.run(asks.all(), sweep.client.deadline());
   asks.check("sweep", {});
   std::deque<Archived> chains;
   for (const Texts& reply : replies) {
@@ -188,7 +188,7 @@ Task<void> remove_chains(Sweep& sweep) {
     drops.add(Command(scripts().drop_chain, {chain.hash, chain.log, chain.archive}, chain.verdict))
         .count(chain.id.number())
         .number(milliseconds(until));
-  co_await sweep.client.run(drops.all());
+  co_await sweep.client.run(drops.all(), sweep.client.deadline());
   drops.check("sweep", {});
   Commands removals;
   for (const Archived& chain : chains) {
@@ -199,7 +199,7 @@ Task<void> remove_chains(Sweep& sweep) {
     if (const auto user = UserId::parse(chain.verdict.at(1)))
       remove_entry(removals, sweep.keys.chains(*user), chain.id.str());
   }
-  co_await sweep.client.run(removals.all());
+  co_await sweep.client.run(removals.all(), sweep.client.deadline());
 }
 
 }  // namespace
