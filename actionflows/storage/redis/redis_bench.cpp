@@ -84,7 +84,9 @@ struct Store {
 
   // Small sessions, twenty to a user.
   void fill(std::size_t from, std::size_t until) const {
-    const auto create = [&](std::size_t n) -> Task<void> { return create_small(*driver, from + n); };
+    const auto create = [&](std::size_t n) -> Task<void> {
+      return create_small(*driver, from + n);
+    };
     each(until - from, create);
   }
   static Task<void> create_small(StorageDriver& driver, std::size_t number) {
@@ -178,9 +180,7 @@ void redis_reads(benchmark::State& state) {
   const Store store;
   store.fill(0, 1);
   const SessionId session = id_of(0);
-  const auto work = [&](std::size_t) -> Task<void> {
-    return read_session(*store.driver, session);
-  };
+  const auto work = [&](std::size_t) -> Task<void> { return read_session(*store.driver, session); };
   compare(
       state, [&] { return calls / seconds_of([&] { store.each(calls, work); }); },
       [&] { return yardstick(store.server, {"HMGET", "af:{bench-0}", "meta", "session"}); }, 0.7);
@@ -238,7 +238,9 @@ void redis_session_memory(benchmark::State& state) {
   constexpr double json = 300 + 6 * 400 + 8 * 400;
   for (auto _ : state) {
     const Store store;
-    const auto used = [&] { return std::strtod(store.server.info("used_memory").c_str(), nullptr); };
+    const auto used = [&] {
+      return std::strtod(store.server.info("used_memory").c_str(), nullptr);
+    };
     const double before = used();
     store.each(sessions, [&](std::size_t n) { return create_usual(*store.driver, n); });
     tell(state, (used() - before) / sessions, Limit::at_most, 1.5 * json + 1'500);
@@ -268,13 +270,12 @@ void redis_cost_of_a_create(benchmark::State& state) {
     const Store store;
     store.fill(0, 1'000);
     // A script's time has that of its commands in it: half of PEXPIREAT's calls are its own.
-    const double create = time_of(
-        store, [&] { store.fill(1'000, 1'000 + sessions); },
-        {{"evalsha", 1}, {"zadd", 1}, {"pexpireat", 0.5}});
+    const double create = time_of(store, [&] { store.fill(1'000, 1'000 + sessions); },
+                                  {{"evalsha", 1}, {"zadd", 1}, {"pexpireat", 0.5}});
     const std::string value(300 + 300, 'v');
-    const double bare = time_of(
-        store, [&] { yardstick(store.server, {"SETEX", "bench", "86400", value}); },
-        {{"setex", 1}});
+    const double bare =
+        time_of(store, [&] { yardstick(store.server, {"SETEX", "bench", "86400", value}); },
+                {{"setex", 1}});
     tell(state, create / sessions, Limit::at_most, 4 * bare / calls);
   }
 }

@@ -11,8 +11,8 @@ namespace actionflows::redis {
 namespace {
 
 // Longer than anything is kept without being written to.
-constexpr auto name_kept = std::chrono::duration_cast<std::chrono::milliseconds>(
-    std::chrono::days{60});
+constexpr auto name_kept =
+    std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::days{60});
 
 constexpr std::string_view what_happened =
     "the server has lost its data: it was emptied, restarted without them, or replaced";
