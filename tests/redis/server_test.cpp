@@ -245,7 +245,7 @@ void expect_loss_noticed(StorageDriver& driver, const Log& log, const SessionId&
   ASSERT_TRUE(error) << "what is lost was told as absent";
   EXPECT_EQ(error->code(), ErrorCode::unavailable);
   EXPECT_FALSE(run(driver.health()).ok);
-  EXPECT_THAT(log.text(), HasSubstr("data of the server are gone"));
+  EXPECT_THAT(log.text(), HasSubstr("lost its data"));
 }
 
 TEST(RedisLoss, FlushAllIsNoticed) {
