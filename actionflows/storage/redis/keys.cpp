@@ -54,7 +54,8 @@ std::size_t shard_of(const SessionId& id) { return slot_of(id.str()) % shards; }
 std::string field_of(RecordKey key) {
   if (key == RecordKey::of_session()) return "session";
   if (key == RecordKey::of_credentials()) return "credentials";
-  std::string field = "c" + std::to_string(key.chain);
+  std::string field("c");
+  field.append(std::to_string(key.chain));
   if (key.step != 0) field.append(".s").append(std::to_string(key.step));
   return field;
 }
