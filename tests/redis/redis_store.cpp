@@ -159,7 +159,7 @@ Task<void> Writer::write_once() {
       error = thrown;
     }
     if (error->code() == ErrorCode::conflict) co_return co_await take_up();
-    ++errors_;
+    note(*error);
     if (!error->retryable) throw StorageError(*error);
     change.repeat();
     co_await system_clock().sleep_for(20ms);
@@ -175,6 +175,19 @@ void Writer::keep(const std::string& operation) {
   ++count_;
 }
 
+void Writer::note(const StorageError& error) {
+  ++errors_;
+  const std::lock_guard lock(mutex_);
+  last_error_ = error.message();
+}
+
+std::string Writer::state() const {
+  const std::lock_guard lock(mutex_);
+  std::string state = session_.str();
+  state.append(": ").append(std::to_string(count_)).append(" written, ");
+  return state.append(std::to_string(errors_)).append(" failed: ").append(last_error_);
+}
+
 Task<void> Writer::take_up() {
   const std::vector<RecordKey> keys = {session_record};
   for (;;) {
@@ -184,7 +197,7 @@ Task<void> Writer::take_up() {
       version_ = read.records.at(0)->version;
       co_return;
     } catch (const StorageError& error) {
-      ++errors_;
+      note(error);
       if (!error.retryable) throw;
     }
     co_await system_clock().sleep_for(20ms);
@@ -233,11 +246,14 @@ Load::Load(StorageDriver& driver, std::size_t writers) {
 bool Load::wait_for_more(std::size_t each) const {
   std::vector<std::size_t> wanted;
   for (const auto& writer : writers_) wanted.push_back(writer->acknowledged() + each);
-  return wait_until([&] {
+  const bool came = wait_until([&] {
     for (std::size_t i = 0; i < writers_.size(); ++i)
       if (writers_[i]->acknowledged() < wanted[i]) return false;
     return true;
   });
+  if (!came)
+    for (const auto& writer : writers_) std::cout << writer->state() << std::endl;
+  return came;
 }
 
 void Load::stop() {

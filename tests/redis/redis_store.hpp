@@ -98,6 +98,8 @@ class Writer {
 
   [[nodiscard]] std::size_t acknowledged() const { return count_; }
   [[nodiscard]] int errors() const { return errors_; }
+  // What it has written, and what its last call failed with: for who wonders why it stands still.
+  [[nodiscard]] std::string state() const;
   // The longest time between two acknowledgements.
   [[nodiscard]] std::chrono::milliseconds longest_gap() const;
 
@@ -109,6 +111,7 @@ class Writer {
   // Until it is acknowledged or, after a loss, contradicts what stands there.
   Task<void> write_once();
   void keep(const std::string& operation);
+  void note(const StorageError& error);
   // Goes on from what stands there.
   Task<void> take_up();
 
@@ -117,7 +120,9 @@ class Writer {
   std::uint64_t version_ = 0;              // of the session's record, as far as it knows
   std::vector<std::string> acknowledged_;  // operation ids
   std::atomic<std::size_t> count_{0};      // of them
-  int errors_ = 0;
+  std::atomic<int> errors_{0};
+  mutable std::mutex mutex_;
+  std::string last_error_;  // guarded by mutex_
   std::optional<std::chrono::steady_clock::time_point> last_acknowledged_;
   std::chrono::nanoseconds longest_gap_{0};
 };

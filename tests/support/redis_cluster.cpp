@@ -93,13 +93,17 @@ std::vector<RedisCluster::Range> RedisCluster::ranges(const RedisServer& as_seen
   return all;
 }
 
+RedisServer* RedisCluster::owner_of(std::uint16_t slot, const RedisServer& as_seen_by) const {
+  for (const Range& range : ranges(as_seen_by))
+    if (range.first <= slot && slot <= range.last) return range.master;
+  return nullptr;
+}
+
 RedisServer& RedisCluster::master_of(std::uint16_t slot) const {
   for (const auto& node : nodes_) {
     if (!node->runs()) continue;
-    for (const Range& range : ranges(*node)) {
-      const bool holds = range.first <= slot && slot <= range.last;
-      if (holds && range.master != nullptr && range.master->runs()) return *range.master;
-    }
+    RedisServer* const owner = owner_of(slot, *node);
+    if (owner != nullptr && owner->runs()) return *owner;
   }
   throw std::runtime_error("nobody who runs owns slot " + std::to_string(slot));
 }
@@ -135,6 +139,13 @@ void RedisCluster::move_slot(std::uint16_t slot, RedisServer& to) const {
   }
   to.text({"CLUSTER", "SETSLOT", number, "NODE", id_of(to)});
   from.text({"CLUSTER", "SETSLOT", number, "NODE", id_of(to)});
+  // Until all agree: whoever asks a node that has not heard of it moves the slot on from where it is
+  // not any more, and then none of them has it.
+  until_true("the slot's new owner known to all", [&] {
+    return std::ranges::all_of(nodes_, [&](const auto& node) {
+      return !node->runs() || owner_of(slot, *node) == &to;
+    });
+  });
 }
 
 }  // namespace actionflows::test

@@ -49,6 +49,8 @@ class RedisCluster {
     RedisServer* master = nullptr;  // nullptr: none of ours
   };
   [[nodiscard]] std::vector<Range> ranges(const RedisServer& as_seen_by) const;
+  // nullptr: it knows of none that is one of ours.
+  [[nodiscard]] RedisServer* owner_of(std::uint16_t slot, const RedisServer& as_seen_by) const;
   [[nodiscard]] bool is_well(const RedisServer& as_seen_by) const;
 
   std::vector<std::unique_ptr<RedisServer>> nodes_;
