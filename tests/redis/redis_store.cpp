@@ -142,13 +142,13 @@ Task<void> Writer::begin() {
 }
 
 Task<void> Writer::write(const std::atomic<bool>& stop) {
-  while (!stop) co_await write_once();
+  while (!stop) co_await write_once(stop);
 }
 
-Task<void> Writer::write_once() {
+Task<void> Writer::write_once(const std::atomic<bool>& stop) {
   Change change(session_);
   change.put(session_record, version_);
-  for (;;) {
+  while (!stop) {
     std::optional<StorageError> error;
     try {
       co_await driver_.commit(change);
@@ -158,7 +158,7 @@ Task<void> Writer::write_once() {
     } catch (const StorageError& thrown) {
       error = thrown;
     }
-    if (error->code() == ErrorCode::conflict) co_return co_await take_up();
+    if (error->code() == ErrorCode::conflict) co_return co_await take_up(stop);
     note(*error);
     if (!error->retryable) throw StorageError(*error);
     change.repeat();
@@ -188,9 +188,9 @@ std::string Writer::state() const {
   return state.append(std::to_string(errors_)).append(" failed: ").append(last_error_);
 }
 
-Task<void> Writer::take_up() {
+Task<void> Writer::take_up(const std::atomic<bool>& stop) {
   const std::vector<RecordKey> keys = {session_record};
-  for (;;) {
+  while (!stop) {
     try {
       const ReadResult read = co_await driver_.read(session_, keys);
       if (!read.live) throw std::logic_error("the session itself is lost");

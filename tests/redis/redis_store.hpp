@@ -109,11 +109,11 @@ class Writer {
 
  private:
   // Until it is acknowledged or, after a loss, contradicts what stands there.
-  Task<void> write_once();
+  Task<void> write_once(const std::atomic<bool>& stop);
   void keep(const std::string& operation);
   void note(const StorageError& error);
   // Goes on from what stands there.
-  Task<void> take_up();
+  Task<void> take_up(const std::atomic<bool>& stop);
 
   StorageDriver& driver_;
   const SessionId session_;

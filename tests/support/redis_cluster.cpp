@@ -139,12 +139,11 @@ void RedisCluster::move_slot(std::uint16_t slot, RedisServer& to) const {
   }
   to.text({"CLUSTER", "SETSLOT", number, "NODE", id_of(to)});
   from.text({"CLUSTER", "SETSLOT", number, "NODE", id_of(to)});
-  // Until all agree: whoever asks a node that has not heard of it moves the slot on from where it is
-  // not any more, and then none of them has it.
+  // Until all agree: whoever asks a node that has not heard of it moves the slot on from where it
+  // is not any more, and then none of them has it.
   until_true("the slot's new owner known to all", [&] {
-    return std::ranges::all_of(nodes_, [&](const auto& node) {
-      return !node->runs() || owner_of(slot, *node) == &to;
-    });
+    return std::ranges::all_of(
+        nodes_, [&](const auto& node) { return !node->runs() || owner_of(slot, *node) == &to; });
   });
 }
 
