@@ -136,11 +136,11 @@ TEST(RedisServerGoesAway, WhoWaitsIsAnsweredWhenTheDriverEnds) {
   auto driver = make_redis_storage(options);
   const SessionId s = live_session(*driver);
   server.stop();
+  StorageDriver& raw = *driver;
   std::thread ending([&] {
     std::this_thread::sleep_for(200ms);
     driver.reset();
   });
-  StorageDriver& raw = *driver;
   const auto start = std::chrono::steady_clock::now();
   const auto error = error_of(raw.commit(Change(s)));
   ending.join();

@@ -23,16 +23,6 @@ struct Enter {
   }
 };
 
-struct Admission {
-  explicit Admission(std::atomic<std::size_t>& waiting) : count(waiting), before(count++) {}
-  ~Admission() { --count; }
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
-
-  std::atomic<std::size_t>& count;
-  const std::size_t before;
-};
-
 }  // namespace
 
 Client::Client(const RedisOptions& options, std::function<void(const std::string&)> reports)
@@ -62,10 +52,12 @@ Call::TimePoint Client::deadline() const {
 
 Task<void> Client::run(std::span<Command* const> commands, Call::TimePoint deadline) {
   if (commands.empty()) co_return;
-  const Admission admission(waiting_);
-  if (admission.before >= options_.max_waiting)
+  if (waiting_++ >= options_.max_waiting) {
+    --waiting_;
     throw to_storage_error(LinkFailure::queue_full, "storage", {});
+  }
   Call call(commands, deadline);
+  call.counter = &waiting_;
   // Calls for one session take one way, so that their wake-ups come in order.
   Enter enter{lanes_[commands.front()->slot() % lanes_.size()].get(), &call};
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(

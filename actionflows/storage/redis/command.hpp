@@ -9,6 +9,7 @@
 #include <boost/container/small_vector.hpp>
 #include <boost/intrusive/list_hook.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -79,6 +80,8 @@ class Command {
   // The server's error reply; empty: there was none.
   [[nodiscard]] const std::string& error() const { return transit.error; }
   [[nodiscard]] bool failed() const { return !transit.error.empty() || transit.failure; }
+  // Because the driver is being destroyed: from then on nothing of it may be used.
+  [[nodiscard]] bool closed() const { return transit.failure == LinkFailure::closed; }
   // How many replicas have confirmed it.
   [[nodiscard]] int replicas() const { return transit.replicas; }
   // Throws what it failed with.
@@ -134,6 +137,9 @@ class Call : public boost::intrusive::list_base_hook<
   const std::span<Command* const> commands;
   const TimePoint deadline;
   std::size_t open;  // of the commands
+  // Where it is counted as long as it is not answered. By the driver's thread: once the caller goes
+  // on, the driver may be gone.
+  std::atomic<std::size_t>* counter = nullptr;
   std::optional<Waiter> waiter;
 };
 

@@ -3,6 +3,7 @@
 
 #include "actionflows/storage/redis/client.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -32,6 +33,9 @@ class Commands {
   [[nodiscard]] bool empty() const { return pointers_.empty(); }
   [[nodiscard]] std::span<Command* const> all() const { return pointers_; }
 
+  [[nodiscard]] bool closed() const {
+    return std::ranges::any_of(commands_, [](const Command& each) { return each.closed(); });
+  }
   // Throws the first that has failed.
   void check(const std::string& operation, const std::string& record) const {
     for (const Command& command : commands_) command.check(operation, record);

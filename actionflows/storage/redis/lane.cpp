@@ -185,6 +185,7 @@ void Lane::conclude(Command& command) {
 
 void Lane::answer(Call& call) {
   call.unlink();
+  if (call.counter != nullptr) --*call.counter;
   Waiter waiter = std::move(*call.waiter);
   std::move(waiter).resume();  // from here on the call may be gone
 }

@@ -280,14 +280,15 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   if (options_.cluster && !commands.empty()) {
     co_await client_.run(commands.all(), deadline);
     // The end of a session needs no entry: it makes room where there is none for one.
-    if (!commit.end_session) commands.check("commit", commit.session.str());
+    if (!commit.end_session || commands.closed()) commands.check("commit", commit.session.str());
     commands = Commands();
   }
   const CommitCommandOptions with{options_, names, channel_, instance_};
   Command& command = commands.add(commit_command(commit, with, answer));
   if (options_.wait_replicas > 0) command.wait_for_replicas();
   co_await client_.run(commands.all(), deadline);
-  if (command.failed()) wakeups_.miss();  // it may have been applied, and nobody told
+  // It may have been applied, and nobody told.
+  if (command.failed() && !command.closed()) wakeups_.miss();
   command.check("commit", commit.session.str());
 
   CommitAnswer::Applied done = answer.applied();

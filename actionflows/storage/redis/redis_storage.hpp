@@ -99,7 +99,8 @@ bool is_redis_url(std::string_view url);
 //
 // Thread-safety of the driver: shared objects: safe; its own threads talk to the servers.
 // Durability: redis, or redis-replicated(n) where n replicas have confirmed.
-// Destroying the driver ends the calls that wait as `unavailable`.
+// Destroying the driver ends the calls that wait for a server as `unavailable`; while one goes on
+// after an answer, the driver must still be there.
 std::unique_ptr<StorageDriver> make_redis_storage(RedisOptions options);
 
 }  // namespace actionflows
