@@ -137,8 +137,14 @@ TEST(Serve, TheEnvironmentChoosesTheStorage) {
   };
   const Finished production = serve_with({{"NODE_ENV", "production"}});
   EXPECT_EQ(production.exit_code, 2);
-  EXPECT_THAT(production.err, HasSubstr("set ACTIONFLOWS_STORAGE"));
-  EXPECT_EQ(serve_with({{"NODE_ENV", "production"}, {"REDIS_URL", "redis://box"}}).exit_code, 2);
+  EXPECT_THAT(production.err, HasSubstr("set REDIS_URL"));
+  EXPECT_EQ(serve_with({{"NODE_ENV", "production"}, {"REDIS_URL", "http://box"}}).exit_code, 2);
+  const Finished required = serve_with({{"NODE_ENV", "production"},
+                                        {"REDIS_URL", "redis://:secret@127.0.0.1:1"},
+                                        {"ACTIONFLOWS_REQUIRE_PRIMARY", "true"}});
+  EXPECT_EQ(required.exit_code, 1);
+  EXPECT_THAT(required.err, HasSubstr("can't be reached"));
+  EXPECT_THAT(required.err, Not(HasSubstr("secret")));
   EXPECT_EQ(serve_with({{"ACTIONFLOWS_STORAGE", "floppy:x"}}).exit_code, 2);
 
   const ServerProcess named({}, {.input = {}, .variables = {{"REDIS_URL", "redis://:pw@box"}}});
