@@ -33,7 +33,7 @@ struct Diverted {
   std::atomic<bool> over{false};  // it is back at the primary; set before the fallback forgets it
 
   // Of whoever has the turn.
-  std::vector<JournalEntry> entries;  // that wait, in order
+  std::vector<JournalEntry> entries;  // in order; those set aside, too
   std::vector<std::uint64_t> base_ids;
   Lineage lineage;                      // the records before the first of `entries`
   std::uint64_t seen_sequence = 0;      // the log's newest number when it was diverted
@@ -87,7 +87,7 @@ class Outage {
 
   // ---- the primary is back. The caller has the turn.
 
-  // Replays all entries. Throws transient errors: what was done so far stays done.
+  // Replays all entries. Throws transient errors: then it has to be called again.
   Task<void> replay(Diverted& diverted, Gate& gate);
   // Entries that somebody let wait again with `actionflows journal retry`.
   Task<void> replay_retried(Gate& gate);
@@ -99,20 +99,21 @@ class Outage {
  private:
   Task<void> seed(Diverted& diverted, const Commit& first);
   Task<void> rebuild(Diverted& diverted);
+  // False: the fallback refuses it.
+  Task<bool> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
   Task<void> place_base(Diverted& diverted, const Commit& base);
   void announce(const Commit& commit, const UserId& user, const CommitResult& result);
   std::uint64_t append(Diverted& diverted, JournalKind kind, const Commit& commit);
   [[nodiscard]] std::map<SessionId, std::vector<JournalEntry>> waiting();
 
   // ---- parts of replay
-  enum class Fate { applied, moot };
   Task<std::set<std::string>> operations_since(Diverted& diverted, Gate& gate);
-  Task<void> replay_entry(Diverted& diverted, Gate& gate, const JournalEntry& entry);
-  Task<void> replay_commit(Diverted& diverted, Gate& gate, const Commit& commit);
-  Task<void> replay_rebased(Diverted& diverted, Gate& gate, const Commit& commit);
+  Task<void> replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+                          const Lineage& lineage);
+  Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage);
+  Task<void> replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
-  void remove_done(Diverted& diverted, std::size_t done);
-  void set_aside(Diverted& diverted, const JournalEntry& entry, const std::string& why);
+  void set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
   void tell(const std::string& line) const;
 
   [[nodiscard]] Provenance provenance(Timestamp as_of) const;

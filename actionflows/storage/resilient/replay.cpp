@@ -57,27 +57,29 @@ void advance(Lineage& lineage, const Commit& commit) {
 
 // ---- after a restart ----------------------------------------------------------------------------
 
-// All entries by session, bases included, without those set aside.
+// All entries by session, bases and those set aside included, of the sessions that have some to
+// replay.
 std::map<SessionId, std::vector<JournalEntry>> Outage::waiting() {
   std::map<SessionId, std::vector<JournalEntry>> by_session;
-  std::vector<std::uint64_t> useless;
+  for (JournalEntry& entry : journal_->entries()) {
+    const SessionId session = entry.commit.session;
+    by_session[session].push_back(std::move(entry));
+  }
   std::uint64_t poisoned = 0;
-  std::set<SessionId> needed;
-  std::vector<JournalEntry> entries = journal_->entries();
-  for (const JournalEntry& entry : entries) {
-    if (entry.kind != JournalKind::base) needed.insert(entry.commit.session);
-    if (!entry.poison.empty()) ++poisoned;
-  }
-  for (JournalEntry& entry : entries) {
-    if (!needed.contains(entry.commit.session)) useless.push_back(entry.id);
-    if (entry.poison.empty()) by_session[entry.commit.session].push_back(std::move(entry));
-  }
+  std::vector<std::uint64_t> useless;
+  const auto nothing_to_replay = [&](const auto& session) {
+    const std::vector<JournalEntry>& entries = session.second;
+    const auto is_base = [](const auto& entry) { return entry.kind == JournalKind::base; };
+    if (std::all_of(entries.begin(), entries.end(), is_base))
+      for (const JournalEntry& entry : entries) useless.push_back(entry.id);
+    for (const JournalEntry& entry : entries)
+      if (!entry.poison.empty()) ++poisoned;
+    return std::all_of(entries.begin(), entries.end(),
+                       [&](const auto& entry) { return is_base(entry) || !entry.poison.empty(); });
+  };
+  std::erase_if(by_session, nothing_to_replay);
   if (!useless.empty()) journal_->remove(useless);
   poisoned_.store(poisoned, std::memory_order_relaxed);
-  std::erase_if(by_session, [](const auto& session) {
-    return std::all_of(session.second.begin(), session.second.end(),
-                       [](const auto& entry) { return entry.kind == JournalKind::base; });
-  });
   return by_session;
 }
 
@@ -95,62 +97,67 @@ Task<void> Outage::resume() {
     tell("journal holds " + std::to_string(entries) + " entries of before, to be replayed");
 }
 
-// The fallback as it was when the entries were acknowledged. What it refuses never was.
+// The fallback as it was when the entries were acknowledged.
 Task<void> Outage::rebuild(Diverted& diverted) {
   co_await fallback_->erase_session(diverted.session);
   std::vector<JournalEntry> entries = std::exchange(diverted.entries, {});
-  std::vector<std::uint64_t> refused;
   if (entries.front().kind != JournalKind::base) {
     const std::lock_guard lock(diverted.mutex);
     diverted.knowledge.see_all();
   }
-  for (JournalEntry& entry : entries) {
-    try {
-      if (entry.kind == JournalKind::base) {
-        diverted.base_ids.push_back(entry.id);
-        // A second base belongs to an entry that was set aside and is let in again.
-        if (diverted.base_ids.size() == 1) co_await place_base(diverted, entry.commit);
-        continue;
-      }
-      if (entry.kind == JournalKind::touch) {
-        co_await fallback_->touch(diverted.session, *entry.commit.activity);
-      } else {
-        co_await fallback_->commit(entry.commit);
-        const std::lock_guard lock(diverted.mutex);
-        diverted.knowledge.note(entry.commit, true);
-      }
-    } catch (const StorageError& error) {
-      if (is_failure(error)) throw;
-      refused.push_back(entry.id);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    JournalEntry& entry = entries[i];
+    if (entry.kind == JournalKind::base) {
+      diverted.base_ids.push_back(entry.id);
+      // A second base belongs to an entry that was set aside and is let in again.
+      if (diverted.base_ids.size() == 1) co_await place_base(diverted, entry.commit);
       continue;
     }
-    {
+    const bool accepted = co_await rebuild_entry(diverted, entry);
+    // The process can have ended between the journal and the fallback's refusal: only the last.
+    const bool never_acknowledged = !accepted && i + 1 == entries.size();
+    if (never_acknowledged) {
+      journal_->remove(std::span(&entry.id, 1));
+      continue;
+    }
+    if (entry.poison.empty()) {
       const std::lock_guard lock(mutex_);
       waiting_.emplace(entry.id, entry.at);
     }
+    diverted.poisoned |= !entry.poison.empty();
     diverted.entries.push_back(std::move(entry));
   }
-  if (!refused.empty()) journal_->remove(refused);
+}
+
+Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) {
+  try {
+    if (entry.kind == JournalKind::touch) {
+      co_await fallback_->touch(diverted.session, *entry.commit.activity);
+    } else {
+      co_await fallback_->commit(entry.commit);
+      const std::lock_guard lock(diverted.mutex);
+      diverted.knowledge.note(entry.commit, true);
+    }
+  } catch (const StorageError& error) {
+    if (is_failure(error)) throw;
+    co_return false;
+  }
+  co_return true;
 }
 
 // ---- replay -------------------------------------------------------------------------------------
 
+// All or nothing leaves the journal: the fallback could not be rebuilt from a part. What was done
+// before a replay was cut off is known again by its operation ids.
 Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
-  std::exception_ptr stopped;
-  std::size_t done = 0;
-  try {
-    const std::set<std::string> applied = co_await operations_since(diverted, gate);
-    for (; done < diverted.entries.size(); ++done) {
-      const JournalEntry entry = diverted.entries[done];
-      if (!applied.contains(entry.commit.operation_id) || entry.kind == JournalKind::touch)
-        co_await replay_entry(diverted, gate, entry);
-      advance(diverted.lineage, entry.commit);
-    }
-  } catch (const StorageError&) {
-    stopped = std::current_exception();
+  const std::set<std::string> applied = co_await operations_since(diverted, gate);
+  Lineage lineage = diverted.lineage;
+  for (JournalEntry& entry : diverted.entries) {
+    const bool done =
+        entry.kind == JournalKind::change && applied.contains(entry.commit.operation_id);
+    if (!done && entry.poison.empty()) co_await replay_entry(diverted, gate, entry, lineage);
+    advance(lineage, entry.commit);
   }
-  remove_done(diverted, done);
-  if (stopped) std::rethrow_exception(stopped);
   co_await finish(diverted);
 }
 
@@ -170,13 +177,14 @@ Task<std::set<std::string>> Outage::operations_since(Diverted& diverted, Gate& g
   }
 }
 
-Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, const JournalEntry& entry) {
+Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+                                const Lineage& lineage) {
   std::string why;
   try {
     if (entry.kind == JournalKind::touch) {
       co_await gate.call<bool>(touching(gate.primary(), entry.commit), gate.deadline());
     } else {
-      co_await replay_commit(diverted, gate, entry.commit);
+      co_await replay_commit(gate, entry.commit, lineage);
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
@@ -186,7 +194,7 @@ Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, const JournalEnt
   if (!why.empty()) set_aside(diverted, entry, why);
 }
 
-Task<void> Outage::replay_commit(Diverted& diverted, Gate& gate, const Commit& commit) {
+Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage) {
   bool moved_on = false;
   try {
     co_await gate.call<CommitResult>(sending(gate.primary(), commit), gate.deadline());
@@ -194,10 +202,10 @@ Task<void> Outage::replay_commit(Diverted& diverted, Gate& gate, const Commit& c
     if (error.code() != ErrorCode::conflict) throw;
     moved_on = true;
   }
-  if (moved_on) co_await replay_rebased(diverted, gate, commit);
+  if (moved_on) co_await replay_rebased(gate, commit, lineage);
 }
 
-Task<void> Outage::replay_rebased(Diverted& diverted, Gate& gate, const Commit& commit) {
+Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage) {
   // An expiry that no longer holds is none.
   if (commit.precondition == Precondition::expired) co_return;
   for (int attempt = 1;; ++attempt) {
@@ -211,7 +219,7 @@ Task<void> Outage::replay_rebased(Diverted& diverted, Gate& gate, const Commit& 
                                             gate.deadline());
     }
     if (commit.end_session && !read.live) co_return;  // it has ended, as it was to
-    Rebased rebased = rebase(commit, diverted.lineage, keys, read, clock_.now());
+    Rebased rebased = rebase(commit, lineage, keys, read, clock_.now());
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
     bool again = false;
     try {
@@ -227,36 +235,23 @@ Task<void> Outage::replay_rebased(Diverted& diverted, Gate& gate, const Commit& 
   }
 }
 
-void Outage::set_aside(Diverted& diverted, const JournalEntry& entry, const std::string& why) {
+void Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why) {
   journal_->poison(entry.id, why);
+  entry.poison = why;
   diverted.poisoned = true;
   poisoned_.fetch_add(1, std::memory_order_relaxed);
   tell("journal entry " + std::to_string(entry.id) + " of session " + diverted.session.str() +
        " can't be replayed and is set aside: " + why);
 }
 
-void Outage::remove_done(Diverted& diverted, std::size_t done) {
-  if (done == 0) return;
-  std::vector<std::uint64_t> ids;
-  for (std::size_t i = 0; i < done; ++i) ids.push_back(diverted.entries[i].id);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const std::uint64_t id : ids) waiting_.erase(id);
-  }
-  std::vector<std::uint64_t> gone = ids;
-  if (diverted.poisoned) {
-    for (const JournalEntry& entry : journal_->entries())
-      if (!entry.poison.empty()) std::erase(gone, entry.id);
-  }
-  journal_->remove(gone);
-  diverted.entries.erase(diverted.entries.begin(),
-                         diverted.entries.begin() + static_cast<std::ptrdiff_t>(done));
-}
-
 Task<void> Outage::finish(Diverted& diverted) {
   shadow_.forget(diverted.session);
   // Entries that were set aside keep what they begin with, for the day they are retried.
-  if (!diverted.poisoned) journal_->remove(diverted.base_ids);
+  std::vector<std::uint64_t> done;
+  if (!diverted.poisoned) done = diverted.base_ids;
+  for (const JournalEntry& entry : diverted.entries)
+    if (entry.poison.empty()) done.push_back(entry.id);
+  journal_->remove(done);
   diverted.over.store(true);
   bool was_diverted = false;  // not so an entry that somebody retried
   bool last = false;
@@ -267,6 +262,7 @@ Task<void> Outage::finish(Diverted& diverted) {
     if (was_diverted) sessions_.erase(found);
     last = was_diverted && sessions_.empty();
     count_.store(sessions_.size(), std::memory_order_release);
+    for (const JournalEntry& entry : diverted.entries) waiting_.erase(entry.id);
   }
   if (was_diverted) co_await fallback_->erase_session(diverted.session);
   hub_.miss();
@@ -288,6 +284,7 @@ Task<void> Outage::replay_retried(Gate& gate) {
         advance(retried.lineage, entry.commit);
         retried.base_ids.push_back(entry.id);
       } else {
+        retried.poisoned |= !entry.poison.empty();
         retried.entries.push_back(std::move(entry));
       }
     }
