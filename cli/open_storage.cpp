@@ -2,6 +2,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
+#include "actionflows/storage/redis/redis_storage.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
 #include "cli/failure.hpp"
 #include "cli/quantities.hpp"
@@ -14,7 +15,7 @@
 namespace actionflows::cli {
 namespace {
 
-constexpr std::string_view supported = "this version has memory: and sqlite:PATH";
+constexpr std::string_view supported = "there are memory:, sqlite:PATH and redis://HOST";
 
 // "redis://" of a URL, whose rest may be a secret; nothing of what is no URL.
 std::string scheme_of(std::string_view url) {
@@ -38,6 +39,15 @@ std::optional<std::string> sqlite_path(std::string_view url) {
   return std::string(url);
 }
 
+// Throws UsageError for a URL that is none; `asked` names where it stands.
+RedisOptions redis_options(std::string_view url, std::string_view asked) {
+  try {
+    return parse_redis_url(url);
+  } catch (const StorageError& error) {
+    throw UsageError(fmt::format("{}: {}", asked, error.message()));
+  }
+}
+
 UsageError unknown_storage(std::string_view url) {
   const std::string scheme = scheme_of(url);
   return UsageError(fmt::format("unknown storage URL{}; {}",
@@ -50,7 +60,11 @@ UsageError unknown_storage(std::string_view url) {
 StorageChoice choose_storage(const StorageWishes& wishes) {
   StorageChoice choice;
   if (!wishes.url.empty()) {
-    if (!is_memory(wishes.url) && !sqlite_path(wishes.url)) throw unknown_storage(wishes.url);
+    if (is_redis_url(wishes.url)) {
+      redis_options(wishes.url, "the storage URL");
+    } else if (!is_memory(wishes.url) && !sqlite_path(wishes.url)) {
+      throw unknown_storage(wishes.url);
+    }
     choice.url = wishes.url;
     if (!wishes.redis_url.empty())
       choice.notes.emplace_back("REDIS_URL is set but not used: the storage was given");
@@ -60,13 +74,15 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
   if (stage == "production") {
     if (wishes.redis_url.empty()) {
       throw UsageError(
-          "NODE_ENV is production, and no storage is set: set ACTIONFLOWS_STORAGE (or give "
-          "--storage), for example to sqlite:actionflows.db");
+          "NODE_ENV is production, and no storage is set: set REDIS_URL, for example to "
+          "redis://127.0.0.1:6379, or ACTIONFLOWS_STORAGE (or give --storage), for example to "
+          "sqlite:actionflows.db");
     }
-    throw UsageError(
-        "NODE_ENV is production and REDIS_URL is set, but this version has no Redis storage: set "
-        "ACTIONFLOWS_STORAGE (or give --storage) to sqlite:PATH; memory: keeps nothing beyond the "
-        "process");
+    if (!is_redis_url(wishes.redis_url))
+      throw UsageError("REDIS_URL is no Redis URL; one looks like redis://127.0.0.1:6379");
+    redis_options(wishes.redis_url, "REDIS_URL");
+    choice.url = wishes.redis_url;
+    return choice;
   }
   if (!stage.empty() && stage != "development" && stage != "test") {
     throw UsageError(fmt::format(
@@ -98,6 +114,12 @@ std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageB
     options.path = *std::move(path);
     options.limits = bounds.limits;
     return open_sqlite_storage(std::move(options));
+  }
+  if (is_redis_url(url)) {
+    RedisOptions options = redis_options(url, "the storage URL");
+    options.limits = bounds.limits;
+    options.log = bounds.log;
+    return make_redis_storage(std::move(options));
   }
   throw unknown_storage(url);
 }

@@ -3,12 +3,16 @@
 //
 //   memory:      MemoryStorage: sessions in the process's own memory, gone with it
 //   sqlite:PATH  SqliteStorage: sessions in that file, durable; made when it is not there
+//   redis://..., rediss://..., redis+cluster://..., rediss+cluster://...
+//                RedisStorage: sessions on a server or a cluster that others share; the URL's form
+//                stands at parse_redis_url
 #pragma once
 
 #include "actionflows/storage/driver.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,9 +33,9 @@ struct StorageChoice {
   std::vector<std::string> notes;  // for the log: what was set in vain
 };
 
-// The URL that is asked for; else, by NODE_ENV: `development`, `test` or unset mean memory, and
-// `production` never does, because it would lose what it is given. Throws UsageError, saying what
-// to set.
+// The URL that is asked for; else, by NODE_ENV: `development`, `test` or unset mean memory;
+// `production` means the Redis of REDIS_URL, and never memory, because it would lose what it is
+// given. Throws UsageError, saying what to set.
 StorageChoice choose_storage(const StorageWishes& wishes);
 
 // What a storage is bounded by; where a backend has no such bound, it is not used.
@@ -40,13 +44,17 @@ struct StorageBounds {
   std::uint64_t max_bytes = std::uint64_t{4} << 30;
   // Of the touch interval, see activity_interval (services/session_service.hpp).
   DriverLimits limits{.touch_interval = std::chrono::minutes(1)};
+  // Told what happens to a backend that is away or comes back, a line each, without secrets; from
+  // any thread. Empty: nobody is told.
+  std::function<void(std::string_view)> log;
 };
 
 // Whether a file that is not there is made: not by those who only read.
 enum class Opening { make, existing };
 
 // The storage at `url`, ready for use. Throws UsageError for a URL that is none of the above, and
-// StorageError for one that can't be opened.
+// StorageError for one that can't be opened. A Redis server need not be there yet: the driver's
+// health tells.
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds = {},
                                             Opening opening = Opening::make);
 

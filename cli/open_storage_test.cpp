@@ -8,9 +8,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <string>
+#include <vector>
+
 namespace actionflows::cli {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -26,7 +31,8 @@ std::string refusal_of(const StorageWishes& wishes) {
 }
 
 TEST(ChooseStorage, WhatIsAskedForDecides) {
-  for (const char* url : {"memory:", "memory", "memory://", "sqlite:a.db", "sqlite:/var/a.db"})
+  for (const char* url : {"memory:", "memory", "memory://", "sqlite:a.db", "sqlite:/var/a.db",
+                          "redis://box", "rediss://u:p@box:1/", "redis+cluster://a,b"})
     for (const char* stage : {"", "development", "test", "production", "staging"}) {
       const StorageChoice choice = choose_storage({.url = url, .node_env = stage, .redis_url = ""});
       EXPECT_EQ(choice.url, url);
@@ -56,9 +62,17 @@ TEST(ChooseStorage, ARedisUrlThatIsNotUsedIsNamed) {
 
 TEST(ChooseStorage, ProductionNeverFallsBackToMemory) {
   EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = ""}),
-              HasSubstr("set ACTIONFLOWS_STORAGE"));
-  EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = "redis://box"}),
-              HasSubstr("this version has no Redis storage"));
+              AllOf(HasSubstr("set REDIS_URL"), HasSubstr("ACTIONFLOWS_STORAGE")));
+}
+
+TEST(ChooseStorage, ProductionMeansTheRedisOfItsUrl) {
+  const StorageChoice choice =
+      choose_storage({.url = "", .node_env = "production", .redis_url = "redis://box:1"});
+  EXPECT_EQ(choice.url, "redis://box:1");
+  EXPECT_THAT(choice.notes, IsEmpty());
+  for (const char* url : {"memory:", "http://:secret@box", "redis://:secret@box:port"})
+    EXPECT_THAT(refusal_of({.url = "", .node_env = "production", .redis_url = url}),
+                AllOf(HasSubstr("REDIS_URL"), Not(HasSubstr("secret"))));
 }
 
 TEST(ChooseStorage, AnUnknownStageIsNoGuess) {
@@ -68,8 +82,8 @@ TEST(ChooseStorage, AnUnknownStageIsNoGuess) {
 
 TEST(ChooseStorage, AnUnknownUrlIsRefusedWithoutItsSecrets) {
   const std::string refusal =
-      refusal_of({.url = "redis://:secret@box", .node_env = "", .redis_url = ""});
-  EXPECT_THAT(refusal, HasSubstr("unknown storage URL \"redis:...\""));
+      refusal_of({.url = "rediss3://:secret@box", .node_env = "", .redis_url = ""});
+  EXPECT_THAT(refusal, HasSubstr("unknown storage URL"));
   EXPECT_THAT(refusal, HasSubstr("memory:"));
   EXPECT_THAT(refusal, Not(HasSubstr("secret")));
   for (const char* url : {"sqlite", "SQLITE:a", "Memory:", "memory:x", "mem", ":", "/tmp/store"})
@@ -83,7 +97,7 @@ TEST(OpenStorage, OpensWhatWasChosen) {
   const Health health = test::run(driver->health());
   EXPECT_TRUE(health.ok);
   EXPECT_EQ(health.driver, "memory");
-  EXPECT_THROW(open_storage("redis://box"), UsageError);
+  EXPECT_THROW(open_storage("redis://box:port"), UsageError);
 }
 
 TEST(OpenStorage, TheTouchIntervalReachesTheDriver) {
@@ -132,6 +146,24 @@ TEST(OpenStorage, OpensAFile) {
   EXPECT_EQ(health.driver, "sqlite");
   EXPECT_EQ(to_string(health.durability), "fsynced");
   EXPECT_THROW(open_storage("sqlite:" + folder.path("absent/a.db")), StorageError);
+}
+
+TEST(OpenStorage, ARedisServerNeedNotBeThere) {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  StorageBounds bounds;
+  bounds.log = [&](std::string_view line) {
+    const std::lock_guard lock(mutex);
+    lines.emplace_back(line);
+  };
+  {
+    const auto driver = open_storage("redis://:secret@127.0.0.1:1", bounds);
+    const Health health = test::run(driver->health());
+    EXPECT_EQ(health.driver, "redis");
+    EXPECT_FALSE(health.ok);
+    EXPECT_THAT(health.detail, Not(HasSubstr("secret")));
+  }
+  EXPECT_THAT(lines, ElementsAre(HasSubstr("can't connect to 127.0.0.1:1")));
 }
 
 TEST(OpenStorage, BoundsReachTheDriver) {

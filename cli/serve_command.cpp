@@ -29,6 +29,7 @@ constexpr std::chrono::seconds stop_grace = 10s;
 
 struct ServeFlags {
   StorageWishes storage;
+  bool require_primary = false;
   std::string host = http::ServerOptions{}.host;
   std::uint16_t port = http::ServerOptions{}.port;
   unsigned threads = 0;
@@ -93,7 +94,7 @@ std::uint32_t highest_number(Count limit) {
   return static_cast<std::uint32_t>(std::min(limit.value, highest));
 }
 
-Storage open(const StorageChoice& choice, const ServeFlags& flags) {
+Storage open(const StorageChoice& choice, const ServeFlags& flags, const Log& log) {
   const StorageBounds bounds{.max_sessions = flags.max_sessions.value,
                              .max_bytes = flags.max_bytes.bytes,
                              .limits = {.max_events = flags.max_events.value,
@@ -102,7 +103,10 @@ Storage open(const StorageChoice& choice, const ServeFlags& flags) {
                                         .touch_interval = activity_interval(
                                             flags.session_ttl.value, flags.token_idle_limit.value),
                                         .log_retention = flags.log_retention.value,
-                                        .archive_retention = flags.archive_retention.value}};
+                                        .archive_retention = flags.archive_retention.value},
+                             .log = [log](std::string_view what) {
+                               log.warn("storage", {{"what", what}});
+                             }};
   StorageOptions options;
   options.session_ttl = flags.session_ttl.value;
   options.record_limits.max_bytes = flags.max_record_bytes.bytes;
@@ -135,10 +139,18 @@ void import_before_serving(const std::string& file, Storage& storage, const Log&
 
 Task<void> ask_health(Storage& storage, Health& health) { health = co_await storage.health(); }
 
-void log_listening(const App& app, const ServeFlags& flags, Storage& storage, const Log& log) {
+// What is known of the storage at the start. Throws where it has to be there and is not.
+Health look_at(Storage& storage, bool required, const Log& log) {
   Health health;
   boost::asio::io_context context(1);
   run_task(context, [&] { return ask_health(storage, health); });
+  if (health.ok) return health;
+  if (required) throw failure(ErrorCode::unavailable, "the storage: " + health.detail, "open");
+  log.warn("storage_unavailable", {{"storage", health.driver}, {"what", health.detail}});
+  return health;
+}
+
+void log_listening(const App& app, const ServeFlags& flags, const Health& health, const Log& log) {
   const ServerUrl url{.host = flags.host, .port = app.port()};
   log.info("listening", {{"url", url.str()},
                          {"storage", health.driver},
@@ -182,14 +194,15 @@ int run_serve(const ServeFlags& flags) {
   const StorageChoice choice = choose_storage(flags.storage);
   const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
   for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
-  Storage storage = open(choice, flags);
+  Storage storage = open(choice, flags, log);
+  const Health health = look_at(storage, flags.require_primary, log);
   App app(storage, app_options(flags, log));
   if (!flags.import.empty()) import_before_serving(flags.import, storage, log);
   // A log that nobody reads any more must not end the server.
   std::signal(SIGPIPE, SIG_IGN);
   EndSignals signals;
   app.start();
-  log_listening(app, flags, storage, log);
+  log_listening(app, flags, health, log);
   signals.wait(app, log);
   app.stop(stop_grace);
   log.info("stopped");
@@ -278,8 +291,12 @@ void add_serve(CLI::App& program, Action& action) {
       "serve", "Run the server, until SIGTERM or Ctrl-C; requests in flight are finished first.");
   const auto flags = std::make_shared<ServeFlags>();
   add_flag(command, "storage", flags->storage.url, "URL",
-           "where sessions are kept: memory: or sqlite:PATH, a file [by NODE_ENV: memory: for "
-           "development, test or unset; production has to say]");
+           "where sessions are kept: memory:, sqlite:PATH or redis://HOST (also rediss:, "
+           "redis+cluster:) [by NODE_ENV: memory: for development, test or unset; REDIS_URL for "
+           "production]");
+  command.add_flag("--require-primary", flags->require_primary,
+                   "refuse to start while the storage can't be reached")
+      ->envname("ACTIONFLOWS_REQUIRE_PRIMARY");
   add_flag(command, "host", flags->host, "HOST", "address or name to listen on");
   // PORT is what platforms set; ACTIONFLOWS_PORT and the flag have more say.
   CLI::Option* const port =

@@ -1,6 +1,6 @@
 # Everything comes from Debian's packages; `./dev setup` installs them and says what each is for.
 find_package(Threads REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(SQLite3 3.40 REQUIRED)
 find_package(spdlog REQUIRED)

@@ -23,8 +23,9 @@ function(add_tests name library)
   target_precompile_headers(${program} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp
                                                <gtest/gtest.h>)
   # Listed when ctest starts, not when it is built: a program under a sanitizer takes its time.
+  # A cluster of servers takes seconds to come up: its conformance is one test, below.
   gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-                       NO_PRETTY_VALUES
+                       NO_PRETTY_VALUES TEST_FILTER "-RedisCluster/*"
                        PROPERTIES TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS ${name})
 endfunction()
 
@@ -49,6 +50,11 @@ foreach(folder ${folders})
     add_dependencies(${name}_tests actionflows_program)
   endif()
 endforeach()
+
+add_test(NAME RedisCluster/DriverConformance
+         COMMAND conformance_tests --gtest_filter=RedisCluster/*)
+set_tests_properties(RedisCluster/DriverConformance PROPERTIES
+  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS conformance)
 
 # The library as others find it: installed, found by find_package and linked into a small program.
 add_test(NAME install.a_program_builds_against_the_installed_library

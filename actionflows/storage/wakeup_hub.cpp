@@ -175,6 +175,19 @@ void WakeupHub::publish(const Wakeup& wakeup) {
   for (const auto& queue : found->second) queue->push(wakeup);
 }
 
+std::vector<SessionId> WakeupHub::followed() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<SessionId> sessions;
+  for (const auto& [session, queues] : state_->of_session)
+    if (auto id = SessionId::parse(session)) sessions.push_back(*std::move(id));
+  return sessions;
+}
+
+bool WakeupHub::follows(const SessionId& session) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->of_session.contains(session.str());
+}
+
 void WakeupHub::miss() {
   const std::lock_guard lock(state_->mutex);
   for (const auto& queue : state_->of_all) queue->miss();

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace actionflows {
 
@@ -26,6 +27,10 @@ class WakeupHub {
 
   // Never waits for a follower. Calls for one session must be made in the order of its commits.
   void publish(const Wakeup& wakeup);
+
+  // The sessions that somebody follows by name.
+  [[nodiscard]] std::vector<SessionId> followed() const;
+  [[nodiscard]] bool follows(const SessionId& session) const;
 
   // Some wake-ups are lost: every subscription says that it has missed some.
   void miss();

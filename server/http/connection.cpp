@@ -142,7 +142,8 @@ Task<void> Connection::close_gently() {
   if (!wire_.is_open()) co_return;
   closing_ = true;
   const bool in_haste = shared_.stopping;
-  co_await wire_.close_gently(in_haste ? std::chrono::milliseconds(100) : linger);
+  const std::chrono::milliseconds patience = in_haste ? std::chrono::milliseconds(100) : linger;
+  co_await wire_.close_gently(patience);
 }
 
 Task<void> Connection::refuse(Refusal refusal) {

@@ -1,6 +1,7 @@
 #include "tests/conformance/conformance.hpp"
 
 #include "actionflows/base/random.hpp"
+#include "tests/support/redis_server.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -32,6 +33,13 @@ std::span<const RecordKey> usual_keys() {
 DriverConformance::~DriverConformance() {
   if (driver_ == nullptr) return;
   for (const SessionId& session : sessions_) run(driver_->erase_session(session));
+}
+
+void DriverConformance::SetUp() {
+  const std::string missing = GetParam().missing();
+  if (missing.empty()) return;
+  if (in_ci()) FAIL() << missing;
+  GTEST_SKIP() << missing;
 }
 
 StorageDriver& DriverConformance::driver() {

@@ -37,6 +37,10 @@ struct DriverUnderTest {
   // A driver with these limits, on a store that no driver of these tests still has open.
   std::function<std::unique_ptr<StorageDriver>(const DriverLimits&)> open;
 
+  // What this machine lacks for it; empty: nothing. Else its tests are skipped, and fail where CI
+  // is set.
+  std::function<std::string()> missing = [] { return std::string(); };
+
   // How many of a subscription's wake-ups the driver keeps before it says `missed`. To be set low,
   // so that the test can exceed it.
   std::size_t max_wakeups = 16;
@@ -60,6 +64,8 @@ std::span<const RecordKey> usual_keys();
 class DriverConformance : public testing::TestWithParam<DriverUnderTest> {
  protected:
   ~DriverConformance() override;
+
+  void SetUp() override;
 
   // The driver, opened at the first call; `open` opens another one in its place, with limits.
   StorageDriver& driver();

@@ -224,6 +224,46 @@ void owned_memory(const Source& source, Findings& out) {
   }
 }
 
+// --- coroutines
+// -------------------------------------------------------------------------------------------
+
+// What is awaited at `at`, to the end of its expression, over as many lines as it takes.
+std::string awaited(const Source& source, std::size_t index, std::size_t at) {
+  std::string text;
+  int depth = 0;
+  for (; index < source.code.size(); ++index, at = 0) {
+    for (const char c : std::string_view(source.code[index]).substr(at)) {
+      if (c == '(' || c == '[' || c == '{') ++depth;
+      if (c == ')' || c == ']' || c == '}') --depth;
+      if (depth < 0 || (depth == 0 && c == ';')) return text;
+      text += c;
+    }
+  }
+  return text;
+}
+
+bool makes_aggregate(const std::string& text) {
+  for (std::size_t at = text.find('{'); at != text.npos; at = text.find('{', at + 1))
+    if (text[at + 1] != '}') return true;
+  return false;
+}
+
+// g++ 12 destroys some temporaries of an expression with co_await twice: aggregates that are made
+// in braces, and what a conditional operator chooses. Empty braces hold nothing to destroy.
+void plain_co_await(const Source& source, Findings& out) {
+  if (!source.is_cpp()) return;
+  constexpr std::string_view token = "co_await";
+  for (std::size_t i = 0; i < source.code.size(); ++i) {
+    const std::string& line = source.code[i];
+    for (std::size_t at = find_token(line, token); at != line.npos;
+         at = find_token(line, token, at + 1)) {
+      const std::string text = awaited(source, i, at);
+      if (makes_aggregate(text) || text.find('?') != text.npos)
+        report(out, source, i, "a temporary in what is awaited: name it first, g++ 12 fails there");
+    }
+  }
+}
+
 // --- form
 // -----------------------------------------------------------------------------------------
 
@@ -326,6 +366,7 @@ const std::vector<Rule>& all_rules() {
       {.name = "heavy_headers_stay_in_sources", .check = heavy_headers_stay_in_sources},
       {.name = "banned_calls", .check = banned_calls},
       {.name = "owned_memory", .check = owned_memory},
+      {.name = "plain_co_await", .check = plain_co_await},
       {.name = "short_functions", .check = short_functions},
       {.name = "short_lines", .check = short_lines},
       {.name = "clean_whitespace", .check = clean_whitespace},

@@ -145,6 +145,20 @@ std::vector<Planted> calls() {
   };
 }
 
+std::vector<Planted> awaits() {
+  const std::string plain = "plain_co_await";
+  const std::string any = "services/a.cpp";
+  return {
+      {plain, any, "co_await f(Query{.limit = 1});\n", 1},
+      {plain, any, "g();\nconst Page page = co_await f(\n    {}, {1, 2});\n", 2},
+      {plain, any, "co_return co_await f(a ? b : c);\n", 1},
+      {plain, any, "co_await f(id, {});\n", 0},
+      {plain, any, "if (co_await f(id)) {\n  g(Query{1}, a ? b : c);\n}\n", 0},
+      {plain, any, "const Query query{1};\nco_await f(query);  // not f({1})\n", 0},
+      {plain, any, "co_await f(g[1], \"{?\");\nQuery{1};\n", 0},
+  };
+}
+
 std::vector<Planted> forms() {
   const std::string functions = "short_functions";
   const std::string lines = "short_lines";
@@ -204,7 +218,7 @@ std::vector<Planted> debris() {
 
 std::vector<Planted> all_planted() {
   std::vector<Planted> all;
-  for (const auto& part : {includes(), calls(), forms(), debris()})
+  for (const auto& part : {includes(), calls(), awaits(), forms(), debris()})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }

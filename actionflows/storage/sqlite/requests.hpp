@@ -4,10 +4,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/base/task.hpp"
-
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
+#include "actionflows/storage/waiter.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -18,26 +15,6 @@
 #include <vector>
 
 namespace actionflows::sqlite {
-
-// Counts the calls that wait in one context, which can't be destroyed before all are answered.
-class WaitingCalls;
-
-// Who waits for an answer.
-class Waiter {
- public:
-  using Handler = boost::asio::any_completion_handler<void()>;
-
-  Waiter(boost::asio::any_io_executor executor, Handler handler);
-  Waiter(Waiter&&) noexcept = default;
-
-  // Lets the caller go on, on its own executor; once.
-  void resume() &&;
-
- private:
-  Handler handler_;
-  boost::asio::executor_work_guard<boost::asio::any_io_executor> work_;
-  WaitingCalls* calls_;
-};
 
 // One call, in the frame of the coroutine that makes it.
 class Request {

@@ -1,0 +1,2 @@
+// Boost.Redis' own functions, compiled once.
+#include <boost/redis/src.hpp>

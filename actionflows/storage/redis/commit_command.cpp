@@ -1,0 +1,134 @@
+#include "actionflows/storage/redis/commit_command.hpp"
+
+#include "actionflows/storage/commit_checks.hpp"
+#include "actionflows/storage/redis/keys.hpp"
+#include "actionflows/storage/redis/meta.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace actionflows::redis {
+namespace {
+
+std::string flags_of(const Commit& commit, const DriverLimits& limits) {
+  std::string flags;
+  if (commit.may_repeat) flags += 'r';
+  if (commit.precondition == Precondition::fresh) flags += 'f';
+  if (commit.precondition == Precondition::expired) flags += 'e';
+  if (creates_session(commit)) flags += 'c';
+  if (commit.end_session) flags += 'x';
+  const bool beyond = std::ranges::any_of(commit.puts, [&](const Put& put) {
+    return put.key.chain > limits.max_chains ||
+           (put.key.chain > 0 && put.key.step > limits.max_steps);
+  });
+  if (beyond) flags += 'l';
+  return flags;
+}
+
+// The highest number of the steps that are made, by chain.
+std::map<std::uint32_t, std::uint32_t> counts_of(const Commit& commit) {
+  std::map<std::uint32_t, std::uint32_t> counts;
+  for (const Put& put : commit.puts) {
+    if (put.key.chain == 0 || put.key.step == 0 || put.expected_version != 0) continue;
+    std::uint32_t& highest = counts[put.key.chain];
+    highest = std::max(highest, put.key.step);
+  }
+  return counts;
+}
+
+void add_head(Command& command, const Commit& commit, const CommitCommandOptions& with) {
+  const DriverLimits& limits = with.options.limits;
+  command.number(milliseconds(commit.at)).arg(commit.operation_id);
+  command.copy({flags_of(commit, limits)});
+  command.count(limits.max_events).number(limits.touch_interval.count());
+  command.number(limits.log_retention.count()).number(limits.archive_retention.count());
+  command.count(commit.first_sequence);
+  if (commit.expected_last_sequence) {
+    command.count(*commit.expected_last_sequence);
+  } else {
+    command.arg("");
+  }
+  if (commit.activity) {
+    command.number(milliseconds(commit.activity->expires));
+    command.number(milliseconds(commit.activity->last_active));
+  } else {
+    command.arg("").arg("");
+  }
+  if (commit.listed) {
+    command.arg(commit.listed->user.str()).arg(commit.listed->state);
+  } else {
+    command.arg("").arg("");
+  }
+  command.arg(with.channel).arg(with.instance);
+  command.copy({commit.session.str(), " ", commit.events.front().type});
+}
+
+}  // namespace
+
+Command commit_command(const Commit& commit, const CommitCommandOptions& with,
+                       CommitAnswer& answer) {
+  const SessionKeys& keys = with.keys;
+  Command command(scripts().commit, {keys.hash, keys.log, keys.archive}, answer);
+  add_head(command, commit, with);
+  const auto counts = counts_of(commit);
+  for (const std::size_t size : {commit.expects.size(), commit.puts.size(), commit.erases.size(),
+                                 counts.size(), commit.archive.size(), commit.events.size()})
+    command.count(size);
+  for (const Expect& expect : commit.expects)
+    command.copy({field_of(expect.key)}).count(expect.version);
+  for (const Put& put : commit.puts) {
+    command.copy({field_of(put.key)}).count(put.expected_version);
+    command.copy({std::to_string(put.version), ":", put.bytes.view()});
+  }
+  for (const Expect& erase : commit.erases)
+    command.copy({field_of(erase.key)}).count(erase.version);
+  for (const auto& [chain, highest] : counts)
+    command.copy({field_of(RecordKey::of_chain(chain)), ".n"}).count(highest);
+  for (const std::uint32_t number : commit.archive) command.count(number);
+  for (const NewEvent& event : commit.events)
+    command.arg(event.operation_id).arg(event.bytes.view());
+  return command;
+}
+
+void CommitAnswer::add(const ReplyPart& part) {
+  text_ = part.text;
+  if (wakeups_.idle() || !text_.starts_with("ok ")) return;
+  const Applied done = applied();
+  if (done.result.repeated) return;
+  wakeups_.publish({commit_.session, done.user, done.result.last_sequence,
+                    commit_.events.front().type});
+}
+
+CommitAnswer::Applied CommitAnswer::applied() const {
+  const std::string& session = commit_.session.str();
+  Words words(text_);
+  const std::string_view verdict = words.next();
+  if (verdict == "conflict") {
+    const std::uint64_t version = words.count();
+    StorageError error =
+        failure(ErrorCode::conflict, std::string(words.rest()), "commit", session);
+    if (version != 0) error.current_version = version;
+    throw error;
+  }
+  if (verdict == "exhausted") {
+    StorageError error =
+        failure(ErrorCode::exhausted, std::string(words.rest()), "commit", session);
+    throw error;
+  }
+  Applied done;
+  done.result.first_sequence = words.count();
+  done.result.last_sequence = words.count();
+  done.result.repeated = words.count() == 1;
+  done.result.activity.expires = timestamp(words.number());
+  done.result.activity.last_active = timestamp(words.number());
+  done.moved = words.count() == 1;
+  const std::string_view old_user = words.next();
+  auto user = UserId::parse(words.rest());
+  if (verdict != "ok" || !words.ok() || !user)
+    throw failure(ErrorCode::corrupt, "the server's answer can't be understood", "commit", session);
+  if (old_user != "-") done.old_user = UserId::parse(old_user);
+  done.user = *std::move(user);
+  return done;
+}
+
+}  // namespace actionflows::redis

@@ -1,0 +1,463 @@
+// About Lua in Redis: numbers are doubles, exact to 2^53, and are written with "%.0f", because
+// tostring makes 1e+15 of a large one. Versions are compared as texts. `unpack` takes some thousand
+// values, so what can be many goes in slices. What is stored is never decoded.
+#include "actionflows/storage/redis/scripts.hpp"
+
+#include "actionflows/base/encoding.hpp"
+#include "actionflows/storage/driver.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <stdexcept>
+
+namespace actionflows::redis {
+namespace {
+
+std::string sha1_of(std::string_view text) {
+  std::array<std::uint8_t, 20> digest{};
+  unsigned int size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1)
+    throw std::runtime_error("SHA-1 is not to be had");
+  return hex(digest);
+}
+
+// What several scripts need. A day beyond their time is left to the sweeps, which do it in order;
+// then keys expire by themselves.
+constexpr std::string_view common = R"lua(
+local hash, log, archive = KEYS[1], KEYS[2], KEYS[3]
+local grace = 86400000
+local slice = 1000
+
+local function text(number) return string.format('%.0f', number) end
+
+local function read_meta()
+  local packed = redis.call('HGET', hash, 'meta')
+  local m = {live = false, stands = false, deadline = 0, active = 0, first = 0, last = 0,
+             archived = 0, kept = 0, user = '', state = ''}
+  if not packed then return m end
+  local live, deadline, active, first, last, archived, kept, user, state =
+    string.match(packed, '^(%d) (%S+) (%S+) (%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  if not live then error({err = 'CORRUPT the session\'s meta field is none'}) end
+  m.stands, m.live = true, live == '1'
+  m.deadline, m.active = tonumber(deadline), tonumber(active)
+  m.first, m.last = tonumber(first), tonumber(last)
+  m.archived, m.kept, m.user, m.state = tonumber(archived), tonumber(kept), user, state
+  return m
+end
+
+local function write_meta(m)
+  redis.call('HSET', hash, 'meta', table.concat({
+    m.live and '1' or '0', text(m.deadline), text(m.active), text(m.first), text(m.last),
+    text(m.archived), text(m.kept), m.user, m.state}, ' '))
+end
+
+-- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
+-- about the past stays for a day, too.
+local function set_ttls(m, log_until)
+  local now = tonumber(redis.call('TIME')[1]) * 1000
+  log_until = math.max(log_until, now)
+  redis.call('PEXPIREAT', hash, text(math.max(log_until, m.kept) + grace))
+  if m.last > 0 then redis.call('PEXPIREAT', log, text(log_until + grace)) end
+  if m.archived > 0 then redis.call('PEXPIREAT', archive, text(math.max(m.kept, now) + grace)) end
+end
+
+local function slices(list, from, to, call)
+  for i = from, to, slice do call(unpack(list, i, math.min(i + slice - 1, to))) end
+end
+)lua";
+
+// ARGV: 1 at, 2 operation id, 3 flags, 4 max events, 5 touch interval, 6 log retention, 7 archive
+// retention, 8 first sequence, 9 expected last sequence, 10 expires, 11 last active, 12 user,
+// 13 state, 14 channel, 15 instance, 16 wake-up ("<session> <type>"), then the numbers of
+// 17 expects, 18 puts, 19 erases, 20 counts of steps, 21 archived chains, 22 events; then each:
+// expects (field, version), puts (field, expected version, value), erases (field, version), counts
+// (field, highest step), chains (number), events (operation id, bytes). An empty text: not given.
+// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed.
+// Answers "ok first last repeated deadline active moved old-user user" (0 or 1; "-": none),
+// "conflict version message" or "exhausted message".
+constexpr std::string_view commit = R"lua(
+local at, op, flags = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local function flag(letter) return string.find(flags, letter, 1, true) ~= nil end
+local n = {}
+for i = 1, 6 do n[i] = tonumber(ARGV[16 + i]) end
+local expects = 23
+local puts = expects + 2 * n[1]
+local erases = puts + 3 * n[2]
+local counts = erases + 2 * n[3]
+local chains = counts + 2 * n[4]
+local events = chains + n[5]
+
+local m = read_meta()
+
+local function answer(first, last, repeated, moved, old_user)
+  return table.concat({'ok', text(first), text(last), repeated, text(m.deadline), text(m.active),
+                       moved, old_user, m.user}, ' ')
+end
+
+local function made_by(entry, sequence, id)
+  local head = text(sequence) .. ' ' .. #id .. ' ' .. id
+  return string.sub(entry, 1, #head) == head
+end
+
+local function find_operation()
+  local tail = redis.call('LRANGE', log, -256, -1)
+  local last = m.last
+  local function entry(sequence)
+    local i = #tail - (m.last - sequence)
+    if i >= 1 then return tail[i] end
+    return redis.call('LINDEX', log, text(sequence - m.first))
+  end
+  while last > m.last - #tail and not made_by(entry(last), last, op) do last = last - 1 end
+  if last <= m.last - #tail then return nil end
+  local first = last
+  while first > m.first and made_by(entry(first - 1), first - 1, op) do first = first - 1 end
+  return answer(first, last, '1', '0', '-')
+end
+
+if flag('r') and m.last > 0 then
+  local earlier = find_operation()
+  if earlier then return earlier end
+end
+
+-- Everything that can refuse comes before everything that changes.
+local function conflict(why) return 'conflict 0 ' .. why end
+if not m.live and not flag('c') then return conflict('there is no such session') end
+if m.live and m.deadline <= at and not flag('x') then return conflict('the session has expired') end
+if flag('f') and m.stands then return conflict('something stands under this session id') end
+if flag('e') and not (m.live and m.deadline <= at) then
+  return conflict('the session has not expired')
+end
+local wanted_first = tonumber(ARGV[8])
+if wanted_first ~= 0 and m.last ~= 0 then return conflict('the log is not empty') end
+if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= m.last then return conflict('the log has gone on') end
+
+local fields = {}
+for i = expects, puts - 1, 2 do fields[#fields + 1] = ARGV[i] end
+for i = puts, erases - 1, 3 do fields[#fields + 1] = ARGV[i] end
+for i = erases, counts - 1, 2 do fields[#fields + 1] = ARGV[i] end
+local stands = {}
+slices(fields, 1, #fields, function(...)
+  for _, value in ipairs(redis.call('HMGET', hash, ...)) do stands[#stands + 1] = value end
+end)
+
+local archived_chains = {}
+local function in_archive(field)
+  if m.archived == 0 then return false end
+  local number = string.match(field, '^c(%d+)')
+  if not number or tonumber(number) > m.archived then return false end
+  if archived_chains[number] == nil then
+    archived_chains[number] = redis.call('HEXISTS', archive, 'c' .. number .. '.at') == 1
+  end
+  return archived_chains[number]
+end
+
+local function standing(i)
+  if stands[i] then return string.match(stands[i], '^(%d+):') end
+  if not in_archive(fields[i]) then return '0' end
+  local value = redis.call('HGET', archive, fields[i])
+  return value and string.match(value, '^(%d+):') or '0'
+end
+
+local at_field = 0
+local function unlike(expected)
+  at_field = at_field + 1
+  local found = standing(at_field)
+  if found == expected then return nil end
+  return 'conflict ' .. found .. ' version ' .. found .. ' stands where ' .. expected ..
+         ' was expected'
+end
+local immutable = 'an archived chain is immutable'
+for i = expects, puts - 1, 2 do
+  local why = unlike(ARGV[i + 1])
+  if why then return why end
+end
+for i = puts, erases - 1, 3 do
+  if in_archive(ARGV[i]) then return conflict(immutable) end
+  local why = unlike(ARGV[i + 1])
+  if why then return why end
+end
+for i = erases, counts - 1, 2 do
+  if in_archive(ARGV[i]) then return conflict(immutable) end
+  local why = unlike(ARGV[i + 1])
+  if why then return why end
+  if ARGV[i + 1] == '0' then return conflict('what is erased must exist') end
+end
+local put_fields = {}
+if n[5] > 0 then
+  for i = puts, erases - 1, 3 do put_fields[ARGV[i]] = true end
+end
+for i = chains, events - 1 do
+  local field = 'c' .. ARGV[i]
+  if in_archive(field) then return conflict(immutable) end
+  if not put_fields[field] and redis.call('HEXISTS', hash, field) == 0 then
+    return conflict('there is no such chain to archive')
+  end
+end
+
+if flag('l') then return 'exhausted the session has too many chains, or a chain too many steps' end
+local logged = m.last == 0 and 0 or m.last - m.first + 1
+if logged + n[6] > tonumber(ARGV[4]) and not flag('x') then
+  return 'exhausted the session\'s log is full: prune it (limit ' .. ARGV[4] .. ')'
+end
+
+-- From here on nothing refuses.
+local pairs_to_set = {}
+for i = puts, erases - 1, 3 do
+  pairs_to_set[#pairs_to_set + 1] = ARGV[i]
+  pairs_to_set[#pairs_to_set + 1] = ARGV[i + 2]
+end
+slices(pairs_to_set, 1, #pairs_to_set, function(...) redis.call('HSET', hash, ...) end)
+for i = counts, chains - 1, 2 do
+  local known = redis.call('HGET', hash, ARGV[i])
+  if not known or tonumber(known) < tonumber(ARGV[i + 1]) then
+    redis.call('HSET', hash, ARGV[i], ARGV[i + 1])
+  end
+end
+for i = erases, counts - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
+
+local old_user, moved, keep = '-', '0', false
+if ARGV[12] ~= '' then
+  if m.live and m.user ~= ARGV[12] then old_user = m.user end
+  m.user, m.state = ARGV[12], ARGV[13]
+end
+if ARGV[10] ~= '' then
+  local expires = tonumber(ARGV[10])
+  if not m.live or (expires > m.deadline and expires >= m.deadline + tonumber(ARGV[5])) then
+    m.deadline, m.active, moved = expires, tonumber(ARGV[11]), '1'
+  end
+end
+if flag('c') then m.live = true end
+
+for i = chains, events - 1 do
+  local chain = 'c' .. ARGV[i]
+  local steps = tonumber(redis.call('HGET', hash, chain .. '.n') or '0')
+  local moving = {chain, chain .. '.n'}
+  for step = 1, steps do moving[#moving + 1] = chain .. '.s' .. step end
+  slices(moving, 1, #moving, function(...)
+    local names, values = {...}, redis.call('HMGET', hash, ...)
+    local found = {}
+    for k, value in ipairs(values) do
+      if value then
+        found[#found + 1] = names[k]
+        found[#found + 1] = value
+      end
+    end
+    if #found > 0 then redis.call('HSET', archive, unpack(found)) end
+    redis.call('HDEL', hash, ...)
+  end)
+  redis.call('HSET', archive, chain .. '.at', ARGV[1] .. ' ' .. m.user)
+  m.archived = math.max(m.archived, tonumber(ARGV[i]))
+  m.kept = math.max(m.kept, at + tonumber(ARGV[7]))
+  keep = true
+end
+
+local first = m.last + 1
+if m.last == 0 then
+  if wanted_first ~= 0 then first = wanted_first end
+  m.first, keep = first, true
+end
+local entries = {}
+local sequence = first - 1
+for i = events, #ARGV, 2 do
+  sequence = sequence + 1
+  local id = ARGV[i] == '' and op or ARGV[i]
+  entries[#entries + 1] = text(sequence) .. ' ' .. #id .. ' ' .. id .. ARGV[i + 1]
+end
+slices(entries, 1, #entries, function(...) redis.call('RPUSH', log, ...) end)
+m.last = sequence
+
+local result = answer(first, m.last, '0', moved, old_user)
+local log_until = m.deadline + tonumber(ARGV[6])
+if flag('x') then
+  redis.call('DEL', hash)
+  log_until = at + tonumber(ARGV[6])
+  m.live, m.deadline, keep = false, log_until, true
+end
+write_meta(m)
+if keep or moved == '1' then set_ttls(m, log_until) end
+redis.call('PUBLISH', ARGV[14],
+           ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+return result
+)lua";
+
+// ARGV: last active, expires, touch interval, log retention. Answers "0" (no live session, or it is
+// past its deadline) or "1 moved deadline user".
+constexpr std::string_view touch = R"lua(
+local m = read_meta()
+local active, expires = tonumber(ARGV[1]), tonumber(ARGV[2])
+if not m.live or m.deadline <= active then return '0' end
+if expires <= m.deadline or expires < m.deadline + tonumber(ARGV[3]) then
+  return '1 0 ' .. text(m.deadline) .. ' ' .. m.user
+end
+m.deadline, m.active = expires, active
+write_meta(m)
+set_ttls(m, expires + tonumber(ARGV[4]))
+return '1 1 ' .. text(expires) .. ' ' .. m.user
+)lua";
+
+// ARGV: after, limit, max bytes. Answers meta (absent: nothing) and the entries.
+constexpr std::string_view read_events = R"lua(
+local m = read_meta()
+if not m.stands then return {} end
+local result = {redis.call('HGET', hash, 'meta')}
+local limit, room = tonumber(ARGV[2]), tonumber(ARGV[3])
+local from = math.max(tonumber(ARGV[1]) + 1, m.first)
+while m.last > 0 and from <= m.last and limit > 0 do
+  local count = math.min(limit, 100)
+  local entries = redis.call('LRANGE', log, text(from - m.first), text(from - m.first + count - 1))
+  if #entries == 0 then return result end
+  for _, entry in ipairs(entries) do
+    room = room - #entry
+    if room < 0 and #result > 1 then return result end
+    result[#result + 1] = entry
+  end
+  from, limit = from + #entries, limit - #entries
+end
+return result
+)lua";
+
+// ARGV: the first event that is kept. Answers how many were removed.
+constexpr std::string_view prune_events = R"lua(
+local m = read_meta()
+local upto = math.min(tonumber(ARGV[1]), m.last)
+if m.last == 0 or upto <= m.first then return 0 end
+local count = upto - m.first
+redis.call('LTRIM', log, text(count), -1)
+m.first = upto
+write_meta(m)
+return count
+)lua";
+
+// Answers nothing where nothing stood, else the user and then, for each archived chain, its number
+// and its user.
+constexpr std::string_view erase_session = R"lua(
+local m = read_meta()
+if not m.stands then return {} end
+local result = {m.user}
+for number = 1, m.archived do
+  local kept = redis.call('HGET', archive, 'c' .. number .. '.at')
+  if kept then
+    result[#result + 1] = tostring(number)
+    result[#result + 1] = string.match(kept, ' (.*)$')
+  end
+end
+redis.call('UNLINK', hash, log, archive)
+return result
+)lua";
+
+// ARGV: now. Removes the log of an ended session past its retention. Answers "removed", "gone"
+// (there is none), "live" or "early" and the end of the retention.
+constexpr std::string_view drop_log = R"lua(
+local m = read_meta()
+if m.live then return {'live'} end
+if m.last == 0 then return {'gone'} end
+if m.deadline > tonumber(ARGV[1]) then return {'early', text(m.deadline)} end
+redis.call('UNLINK', log)
+if m.archived == 0 then
+  redis.call('UNLINK', hash)
+else
+  m.first, m.last = 0, 0
+  write_meta(m)
+end
+return {'removed'}
+)lua";
+
+// ARGV: chain number, the latest time of archiving that is past its retention. Answers nothing
+// where there is no such chain, "early", or the chain's user.
+constexpr std::string_view drop_chain = R"lua(
+local m = read_meta()
+local chain = 'c' .. ARGV[1]
+local kept = redis.call('HGET', archive, chain .. '.at')
+if not kept then return {} end
+local when, user = string.match(kept, '^(%S+) (.*)$')
+if tonumber(when) > tonumber(ARGV[2]) then return {'early'} end
+local steps = tonumber(redis.call('HGET', archive, chain .. '.n') or '0')
+local fields = {chain, chain .. '.at', chain .. '.n'}
+for step = 1, steps do fields[#fields + 1] = chain .. '.s' .. step end
+slices(fields, 1, #fields, function(...) redis.call('HDEL', archive, ...) end)
+while m.archived > 0 and
+      redis.call('HEXISTS', archive, 'c' .. text(m.archived) .. '.at') == 0 do
+  m.archived = m.archived - 1
+end
+if not m.live and m.last == 0 and m.archived == 0 then
+  redis.call('UNLINK', hash)
+elseif m.stands then
+  write_meta(m)
+end
+return {'removed', user}
+)lua";
+
+// KEYS: an index. ARGV: score, name, count. The members after this position, with their scores.
+// Scores are negated times: so the latest stand first, and equal ones by name.
+constexpr std::string_view list = R"lua(
+local key, score, name, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- Not by "<", which compares as the server's locale says.
+local function after(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x > y end
+  end
+  return #a > #b
+end
+local low = redis.call('ZCOUNT', key, '-inf', '(' .. score)
+local high = low + redis.call('ZCOUNT', key, score, score)
+while low < high do
+  local middle = math.floor((low + high) / 2)
+  if after(redis.call('ZRANGE', key, middle, middle)[1], name) then
+    high = middle
+  else
+    low = middle + 1
+  end
+end
+return redis.call('ZRANGE', key, low, low + count - 1, 'WITHSCORES')
+)lua";
+
+// KEYS: an index of sessions, its claims. ARGV: now, count, instance, until. Names members that are
+// past their time and claims them for the instance until then, so that no other takes them
+// meanwhile. Answers how many are left unclaimed beyond the count, and the members.
+constexpr std::string_view claim = R"lua(
+local index, claims = KEYS[1], KEYS[2]
+local now, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local due = redis.call('ZREVRANGEBYSCORE', index, '+inf', string.format('%.0f', -now), 'LIMIT', 0,
+                       math.min(10 * count + 10, 4000))
+if #due == 0 then return {0} end
+local held = redis.call('HMGET', claims, unpack(due))
+local taken, left = {0}, 0
+for i, member in ipairs(due) do
+  local till, owner
+  if held[i] then till, owner = string.match(held[i], '^(%S+) (.*)$') end
+  if not till or owner == ARGV[3] or tonumber(till) <= now then
+    if #taken <= count then
+      taken[#taken + 1] = member
+      redis.call('HSET', claims, member, ARGV[4] .. ' ' .. ARGV[3])
+    else
+      left = left + 1
+    end
+  end
+end
+-- Claims on what has ended are of no use: whatever is still due is claimed again.
+if redis.call('HLEN', claims) > 20 * count + 100 then redis.call('DEL', claims) end
+redis.call('PEXPIRE', claims, 60000)
+taken[1] = left
+return taken
+)lua";
+
+Script with_common(std::string_view source) {
+  return Script(std::string(common) + std::string(source));
+}
+
+}  // namespace
+
+Script::Script(std::string source) : source_(std::move(source)), sha_(sha1_of(source_)) {}
+
+const Scripts& scripts() {
+  static const Scripts all{
+      with_common(commit),       with_common(touch),         with_common(read_events),
+      with_common(prune_events), with_common(erase_session), with_common(drop_log),
+      with_common(drop_chain),   Script(std::string(list)),  Script(std::string(claim)),
+  };
+  return all;
+}
+
+}  // namespace actionflows::redis

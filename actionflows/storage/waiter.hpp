@@ -1,0 +1,32 @@
+// How a coroutine waits for another thread's work and goes on where it ran before. For drivers whose
+// work is done by threads of their own.
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+
+namespace actionflows {
+
+// Counts the calls that wait in one context, which can't be destroyed before all are answered.
+class WaitingCalls;
+
+// Who waits for an answer. Thread-safety: none; handed from thread to thread.
+class Waiter {
+ public:
+  using Handler = boost::asio::any_completion_handler<void()>;
+
+  Waiter(boost::asio::any_io_executor executor, Handler handler);
+  Waiter(Waiter&&) noexcept = default;
+
+  // Lets the caller go on, on its own executor; once. From then on what the caller owns may be
+  // gone.
+  void resume() &&;
+
+ private:
+  Handler handler_;
+  boost::asio::executor_work_guard<boost::asio::any_io_executor> work_;
+  WaitingCalls* calls_;
+};
+
+}  // namespace actionflows

@@ -1,0 +1,649 @@
+// RedisStorage on one real server: what a server does to its clients, and what they must not
+// notice.
+#include "tests/redis/redis_store.hpp"
+#include "tests/support/redis_server.hpp"
+#include "tests/support/seed.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+namespace actionflows::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using Data = RedisServer::Data;
+
+std::unique_ptr<StorageDriver> open(const RedisServer& server) {
+  return make_redis_storage(server.storage_options());
+}
+
+SessionId live_session(StorageDriver& driver, const std::string& name = "s") {
+  const SessionId session = session_named(name);
+  run(driver.commit(Change(session).create(user_named("ann"))));
+  return session;
+}
+
+std::uint64_t last_sequence(StorageDriver& driver, const SessionId& session) {
+  return run(driver.read(session, {})).last_sequence;
+}
+
+// Everything that a session goes through, by one driver. Times are those of now, because the
+// server's own clock expires keys.
+void live_a_whole_life(StorageDriver& driver) {
+  const Timestamp now = system_clock().now();
+  const UserId ann = user_named("ann");
+  const SessionId s = session_named("whole-life");
+  const auto subscription = run(driver.subscribe(s));
+  Change create(s, now);
+  create.create(ann).put(chain(1)).put(step(1, 1)).put(credentials);
+  run(driver.commit(create));
+  EXPECT_FALSE(run(subscription->next(5s)).wakeups.empty());
+  EXPECT_EQ(run(driver.commit(create.repeat())).last_sequence, 1u);
+  EXPECT_TRUE(run(driver.touch(s, {now + 1s, now + 2h})));
+  run(driver.commit(Change(s, now + 2s).put(chain(1), 1).move_to_archive(1).event_count(5)));
+  run(driver.commit(Change(s, now + 3s).put(session_record, 1).list_as(user_named("bob"), "done")));
+
+  ListQuery query;
+  query.user = user_named("bob");
+  EXPECT_EQ(run(driver.list_sessions(query)).items.size(), 1u);
+  query.user = ann;
+  EXPECT_THAT(run(driver.list_sessions(query)).items, IsEmpty());
+  EXPECT_EQ(run(driver.list_archive(query)).items.size(), 1u);
+  query.user.reset();
+  EXPECT_EQ(run(driver.list_sessions(query)).items.size(), 1u);
+  EXPECT_EQ(run(driver.read_events(s, {})).events.size(), 7u);
+  EXPECT_EQ(run(driver.prune_events(s, 3)), 2u);
+  EXPECT_TRUE(run(driver.health()).ok);
+
+  run(driver.commit(Change(s, now + 4s).end()));
+  const SessionId expiring = session_named("expiring");
+  run(driver.commit(Change(expiring, now).create(ann)));
+  SweepQuery sweep;
+  sweep.now = now + 3h;
+  EXPECT_EQ(run(driver.sweep(sweep)).expired.size(), 1u);
+  run(driver.commit(Change(expiring, now + 3h).only_if(Precondition::expired).end()));
+}
+
+// ---- the server comes and goes ------------------------------------------------------------------
+
+TEST(RedisServerGoesAway, WhatWasAcknowledgedIsThereAfterAKillAndTheDriverGoesOn) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.appendonly = true;
+  RedisServer server(server_options);
+  RedisOptions options = server.storage_options();
+  options.limits.max_events = 1'000'000;
+  const auto driver = make_redis_storage(options);
+  Load load(*driver, 4);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(load.wait_for_more(20));
+    server.restart(Data::kept);
+  }
+  ASSERT_TRUE(load.wait_for_more(20));
+  load.stop();
+  const Load::Total total = load.total("three times kill -9 of a server with an append-only file");
+  EXPECT_EQ(total.lost, 0u);
+  EXPECT_GT(total.errors, 0);
+}
+
+TEST(RedisServerGoesAway, CallsFailWhileItIsAwayAndSoonGoOn) {
+  NEEDS_REDIS();
+  RedisServer server;
+  Log log;
+  RedisOptions options = server.storage_options();
+  options.log = log.sink();
+  options.timeout = 1s;
+  const auto driver = make_redis_storage(options);
+  EXPECT_TRUE(run(driver->health()).ok);
+  server.kill();
+  for (const Outcome& outcome : outcomes_of(all_calls(*driver, session_named("s")))) {
+    EXPECT_TRUE(outcome.error == ErrorCode::unavailable || outcome.error == ErrorCode::timeout)
+        << outcome.call;
+    EXPECT_LE(outcome.took, 1100ms) << outcome.call;
+  }
+  EXPECT_THAT(run(driver->health()).detail, Not(IsEmpty()));
+  EXPECT_THAT(log.text(), Not(IsEmpty()));
+  server.restart(Data::kept);
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+}
+
+TEST(RedisServerGoesAway, ItMayComeLaterThanTheDriver) {
+  NEEDS_REDIS();
+  RedisServer server;
+  server.kill();
+  RedisOptions options = server.storage_options();
+  options.timeout = 200ms;
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);  // and no timeout: nothing was sent
+  EXPECT_TRUE(error->retryable);
+  server.restart(Data::kept);
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+  live_session(*driver);
+}
+
+TEST(RedisServerGoesAway, WhoWaitsIsAnsweredWhenTheDriverEnds) {
+  NEEDS_REDIS();
+  RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.timeout = 60s;
+  auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  server.stop();
+  std::thread ending([&] {
+    std::this_thread::sleep_for(200ms);
+    driver.reset();
+  });
+  StorageDriver& raw = *driver;
+  const auto start = std::chrono::steady_clock::now();
+  const auto error = error_of(raw.commit(Change(s)));
+  ending.join();
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
+}
+
+// ---- deadlines and queues -----------------------------------------------------------------------
+
+void expect_in_time(StorageDriver& driver, std::chrono::milliseconds timeout) {
+  for (const Outcome& outcome : outcomes_of(all_calls(driver, session_named("s")))) {
+    EXPECT_TRUE(outcome.error == ErrorCode::timeout || outcome.error == ErrorCode::unavailable)
+        << outcome.call;
+    EXPECT_LE(outcome.took, timeout + timeout / 10) << outcome.call;
+  }
+}
+
+TEST(RedisDeadlines, HoldWhileTheServerStandsStill) {
+  NEEDS_REDIS();
+  RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.timeout = 1s;
+  const auto driver = make_redis_storage(options);
+  live_session(*driver);
+  server.stop();
+  for (int i = 0; i < 3; ++i) expect_in_time(*driver, options.timeout);
+  server.go_on();
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+}
+
+TEST(RedisDeadlines, HoldWhileTheServerPauses) {
+  NEEDS_REDIS();
+  RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.timeout = 1s;
+  const auto driver = make_redis_storage(options);
+  live_session(*driver);
+  EXPECT_EQ(server.text({"CLIENT", "PAUSE", "2500", "ALL"}), "OK");
+  for (int i = 0; i < 2; ++i) expect_in_time(*driver, options.timeout);
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+}
+
+TEST(RedisDeadlines, ACommitOfUnknownOutcomeIsATimeoutAndIsFoundByItsRepeat) {
+  NEEDS_REDIS();
+  RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.timeout = 300ms;
+  const auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  Change change(s);
+  change.put(chain(1));
+  server.stop();
+  const auto error = error_of(driver->commit(change));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::timeout);
+  EXPECT_TRUE(error->retryable);
+  server.go_on();
+  change.repeat();
+  ASSERT_TRUE(wait_until([&] { return !error_of(driver->commit(change)); }));
+  EXPECT_TRUE(run(driver->commit(change)).repeated);
+  EXPECT_EQ(last_sequence(*driver, s), 2u);
+}
+
+TEST(RedisDeadlines, AFullQueueRefusesAtOnce) {
+  NEEDS_REDIS();
+  RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.timeout = 1s;
+  options.max_waiting = 10;
+  const auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  server.stop();
+  std::vector<std::pair<std::string, Task<void>>> calls;
+  for (int i = 0; i < 10; ++i)
+    for (auto& call : all_calls(*driver, s))
+      if (call.first == "read") calls.push_back(std::move(call));
+  for (int i = 0; i < 10; ++i)
+    for (auto& call : all_calls(*driver, s))
+      if (call.first == "commit") calls.push_back(std::move(call));
+  int refused = 0;
+  for (const Outcome& outcome : outcomes_of(std::move(calls))) {
+    EXPECT_TRUE(outcome.error) << outcome.call;
+    if (outcome.error == ErrorCode::unavailable && outcome.took < 500ms) ++refused;
+  }
+  EXPECT_GE(refused, 10);
+  server.go_on();
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+}
+
+// ---- what is lost -------------------------------------------------------------------------------
+
+// Whether health turns bad within five seconds, and what is not found is not told as absent.
+void expect_loss_noticed(StorageDriver& driver, const Log& log, const SessionId& session) {
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(wait_until([&] { return !run(driver.health()).ok; }));
+  EXPECT_LE(std::chrono::steady_clock::now() - start, 5s);
+  const auto error = error_of(driver.read(session, {}));
+  ASSERT_TRUE(error) << "what is lost was told as absent";
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_THAT(run(driver.health()).detail, HasSubstr("lost"));
+  EXPECT_THAT(log.text(), HasSubstr("lost"));
+}
+
+TEST(RedisLoss, FlushAllIsNoticed) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  Log log;
+  RedisOptions options = server.storage_options();
+  options.log = log.sink();
+  const auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  EXPECT_TRUE(run(driver->health()).ok);
+  EXPECT_EQ(server.text({"FLUSHALL"}), "OK");
+  expect_loss_noticed(*driver, log, s);
+}
+
+TEST(RedisLoss, ARestartWithoutDataIsNoticed) {
+  NEEDS_REDIS();
+  RedisServer server;
+  Log log;
+  RedisOptions options = server.storage_options();
+  options.log = log.sink();
+  const auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  server.restart(Data::dropped);
+  expect_loss_noticed(*driver, log, s);
+}
+
+TEST(RedisLoss, IsTakenAsAFactInTheEnd) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  RedisOptions options = server.storage_options();
+  options.loss_hold = 1s;
+  const auto driver = make_redis_storage(options);
+  const SessionId s = live_session(*driver);
+  EXPECT_EQ(server.text({"FLUSHALL"}), "OK");
+  EXPECT_TRUE(wait_until([&] { return !run(driver->health()).ok; }));
+  EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
+  EXPECT_FALSE(run(driver->read(s, {})).live);
+  live_session(*driver);
+}
+
+TEST(RedisLoss, AFirstStartIsNone) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto first = open(server);
+  EXPECT_TRUE(run(first->health()).ok);
+  EXPECT_FALSE(run(first->read(session_named("s"), {})).live);
+  const auto second = open(server);
+  EXPECT_TRUE(run(second->health()).ok);
+}
+
+TEST(RedisLoss, ScriptsAreLoadedAgain) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(server.text({"SCRIPT", "FLUSH"}), "OK");
+    EXPECT_EQ(run(driver->commit(Change(s))).last_sequence, 2u + static_cast<unsigned>(i));
+    EXPECT_EQ(server.text({"SCRIPT", "FLUSH"}), "OK");
+    EXPECT_TRUE(run(driver->touch(s, {test_start + 1s, test_start + 2h + i * 1s})));
+    EXPECT_EQ(server.text({"SCRIPT", "FLUSH"}), "OK");
+    EXPECT_EQ(run(driver->read_events(s, {})).events.size(), 2u + static_cast<unsigned>(i));
+  }
+}
+
+// ---- what stands there is not ours, or does not fit ---------------------------------------------
+
+TEST(RedisData, AnotherProgramsKeyIsCorruptAndNotAbsent) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  EXPECT_EQ(server.text({"SET", "af:{s}", "not ours"}), "OK");
+  const SessionId s = session_named("s");
+  EXPECT_EQ(error_of(driver->read(s, {})).value().code(), ErrorCode::corrupt);
+  EXPECT_EQ(error_of(driver->read_events(s, {})).value().code(), ErrorCode::corrupt);
+  const Change change = Change(s).create(user_named("ann"));
+  EXPECT_EQ(error_of(driver->commit(change)).value().code(), ErrorCode::corrupt);
+}
+
+TEST(RedisData, WhatCantBeReadIsCorrupt) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  const std::vector<RecordKey> keys = {session_record};
+  server.text({"HSET", "af:{s}", "session", "no version"});
+  EXPECT_EQ(error_of(driver->read(s, keys)).value().code(), ErrorCode::corrupt);
+  server.text({"LSET", "af:{s}:log", "0", "nonsense"});
+  EXPECT_EQ(error_of(driver->read_events(s, {})).value().code(), ErrorCode::corrupt);
+  server.text({"HSET", "af:{s}", "meta", "nonsense"});
+  EXPECT_EQ(error_of(driver->read(s, keys)).value().code(), ErrorCode::corrupt);
+  EXPECT_EQ(error_of(driver->read_events(s, {})).value().code(), ErrorCode::corrupt);
+  EXPECT_EQ(error_of(driver->commit(Change(s))).value().code(), ErrorCode::corrupt);
+}
+
+TEST(RedisData, FullMemoryIsExhaustedAndASessionCanStillBeEnded) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const auto error = error_of(driver->commit(Change(s)));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::exhausted);
+  EXPECT_TRUE(error->retryable);
+  EXPECT_TRUE(run(driver->read(s, {})).live);
+  EXPECT_EQ(last_sequence(*driver, s), 1u);
+  EXPECT_EQ(error_of(driver->commit(Change(s).end())), std::nullopt);
+  EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "0"}), "OK");
+  EXPECT_FALSE(run(driver->read(s, {})).live);
+}
+
+TEST(RedisData, EveryKeyExpiresByItself) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  live_a_whole_life(*driver);
+  live_session(*driver, "still-alive");
+  run(driver->erase_session(session_named("expiring")));
+  const std::vector<RedisReply> keys = server.call({"KEYS", "*"}).items;
+  EXPECT_GT(keys.size(), 5u);
+  for (const RedisReply& key : keys) {
+    EXPECT_GT(std::stoll(server.text({"PTTL", key.text})), 0) << key.text;
+    EXPECT_THAT(key.text, testing::StartsWith("af:"));
+  }
+}
+
+TEST(RedisData, PrefixesAndDatabasesShareNothing) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  RedisOptions options = server.storage_options();
+  const auto first = make_redis_storage(options);
+  options.prefix = "other";
+  const auto other_prefix = make_redis_storage(options);
+  options.prefix = "af";
+  options.database = 3;
+  const auto other_database = make_redis_storage(options);
+  const SessionId s = live_session(*first);
+  for (StorageDriver* const other : {other_prefix.get(), other_database.get()}) {
+    const auto subscription = run(other->subscribe(std::nullopt));
+    EXPECT_FALSE(run(other->read(s, {})).live);
+    EXPECT_THAT(run(other->list_sessions({})).items, IsEmpty());
+    run(first->commit(Change(s)));
+    EXPECT_THAT(run(subscription->next(300ms)).wakeups, IsEmpty());
+    EXPECT_EQ(run(other->commit(Change(s).create(user_named("bob")))).last_sequence, 1u);
+  }
+  EXPECT_EQ(run(first->list_sessions({})).items.size(), 1u);
+  EXPECT_EQ(last_sequence(*first, s), 3u);
+}
+
+// ---- any id -------------------------------------------------------------------------------------
+
+std::string random_session_id(Random& random) {
+  constexpr std::string_view alphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-";
+  // Short ones are likely to be each other's beginnings.
+  std::string id(1 + random.below(random.below(2) == 0 ? 6 : max_id_length), ' ');
+  for (char& c : id) c = alphabet[random.below(alphabet.size())];
+  return id;
+}
+
+Task<void> write_and_read(StorageDriver& driver, std::vector<std::string> ids) {
+  const std::vector<RecordKey> keys = {session_record};
+  for (const std::string& id : ids) {
+    Change change(session_named(id));
+    change.put(session_record, 0, Bytes(id)).active_until(test_start + 1h);
+    change.list_as(user_named(id), "active").event("test:made", id);
+    co_await driver.commit(change);
+  }
+  for (const std::string& id : ids) {
+    const SessionId session = session_named(id);
+    const ReadResult read = co_await driver.read(session, keys);
+    EXPECT_TRUE(read.records.at(0) && read.records[0]->bytes.view() == id) << id;
+    EXPECT_TRUE(read.owner == user_named(id)) << id;
+    EXPECT_EQ(read.last_sequence, 1u) << id;
+    const EventQuery query;
+    const EventPage page = co_await driver.read_events(session, query);
+    EXPECT_TRUE(page.events.size() == 1 && page.events[0].bytes.view() == id) << id;
+  }
+}
+
+TEST(RedisData, TenThousandIdsRoundTrip) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  SeededRandom random(test_seed());
+  std::set<std::string> ids;
+  while (ids.size() < 10'000) ids.insert(random_session_id(random));
+  constexpr std::size_t clients = 32;
+  std::vector<std::vector<std::string>> shares(clients);
+  std::size_t next = 0;
+  for (const std::string& id : ids) shares[next++ % clients].push_back(id);
+  std::vector<Task<void>> tasks;
+  for (auto& share : shares) tasks.push_back(write_and_read(*driver, std::move(share)));
+  run_together(std::move(tasks), 1);
+  // A hash and a log of each, and nobody else's.
+  EXPECT_EQ(server.call({"KEYS", "af:{[^#]*"}).items.size(), 2 * ids.size());
+}
+
+// ---- who may ------------------------------------------------------------------------------------
+
+RedisOptions as_user(const RedisServer& server, const std::string& user,
+                     const std::string& password) {
+  RedisOptions options = server.storage_options();
+  options.user = user;
+  options.password = password;
+  options.timeout = 1s;
+  return options;
+}
+
+// May do what RedisStorage needs, on its own prefix: see the README.
+const std::string limited_user =
+    "user actionflows on >sesame ~af:* &af:* +@all -@dangerous -@admin -keys -scan";
+
+TEST(RedisUsers, AUserLimitedToThePrefixIsEnough) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.config = {limited_user};
+  const RedisServer server(server_options);
+  const auto driver = make_redis_storage(as_user(server, "actionflows", "sesame"));
+  live_a_whole_life(*driver);
+  EXPECT_THAT(server.call({"ACL", "LOG"}).items, IsEmpty()) << "tried what is forbidden";
+}
+
+TEST(RedisUsers, WhatIsForbiddenIsUnavailableForGood) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.config = {limited_user};
+  const RedisServer server(server_options);
+  RedisOptions options = as_user(server, "actionflows", "sesame");
+  options.prefix = "other";
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_FALSE(run(driver->health()).ok);
+}
+
+TEST(RedisUsers, WrongPasswordsAreNamedWithoutBeingShown) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.config = {limited_user, "requirepass swordfish"};
+  const RedisServer server(server_options);
+  Log log;
+  for (const auto& [user, password] :
+       {std::pair("actionflows", "hocuspocus"), std::pair("", "hocuspocus"),
+        std::pair("nobody", "hocuspocus"), std::pair("", "")}) {
+    RedisOptions options = as_user(server, user, password);
+    options.log = log.sink();
+    const auto driver = make_redis_storage(options);
+    const auto error = error_of(driver->read(session_named("s"), {}));
+    ASSERT_TRUE(error) << user;
+    EXPECT_EQ(error->code(), ErrorCode::unavailable);
+    EXPECT_THAT(error->message(), Not(HasSubstr("hocuspocus")));
+    const Health health = run(driver->health());
+    EXPECT_FALSE(health.ok);
+    EXPECT_THAT(health.detail, testing::AnyOf(HasSubstr("WRONGPASS"), HasSubstr("NOAUTH")));
+    EXPECT_THAT(health.detail, Not(HasSubstr("hocuspocus")));
+  }
+  EXPECT_THAT(log.text(), Not(HasSubstr("hocuspocus")));
+  const auto driver = make_redis_storage(as_user(server, "", "swordfish"));
+  EXPECT_TRUE(run(driver->health()).ok);
+}
+
+// ---- TLS ----------------------------------------------------------------------------------------
+
+TEST(RedisTls, IsSpokenWithWhomTheAuthorityVouchesFor) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  const RedisServer server(server_options);
+  const auto driver = open(server);
+  live_a_whole_life(*driver);
+  RedisOptions by_url = parse_redis_url(server.url());
+  by_url.servers.at(0).host = "localhost";
+  EXPECT_TRUE(run(make_redis_storage(by_url)->health()).ok);
+}
+
+void expect_no_connection(RedisOptions options) {
+  options.timeout = 700ms;
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_FALSE(run(driver->health()).ok);
+}
+
+TEST(RedisTls, AnotherAuthorityIsNotTrusted) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  const RedisServer server(server_options);
+  const Folder folder;
+  RedisOptions options = server.storage_options();
+  options.ca_file = make_certificates(folder, "IP:127.0.0.1").ca;
+  expect_no_connection(options);
+  options.ca_file = "";  // the system's authorities
+  expect_no_connection(options);
+}
+
+TEST(RedisTls, ACertificateForAnotherNameIsNotTrusted) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  server_options.certificate_names = "DNS:another.example,IP:127.0.0.2";
+  const RedisServer server(server_options);
+  expect_no_connection(server.storage_options());
+}
+
+TEST(RedisTls, WithoutItATlsServerIsNotSpokenTo) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  const RedisServer server(server_options);
+  RedisOptions options = server.storage_options();
+  options.tls = false;
+  options.ca_file = "";
+  expect_no_connection(options);
+  const RedisServer plain;
+  options = plain.storage_options();
+  options.tls = true;
+  expect_no_connection(options);
+}
+
+TEST(RedisTls, AnAuthorityThatCantBeReadIsRefusedAtOnce) {
+  RedisOptions options;
+  options.servers = {{"127.0.0.1", 1}};
+  options.tls = true;
+  options.ca_file = "/nowhere/ca.pem";
+  try {
+    make_redis_storage(options);
+    ADD_FAILURE() << "was let through";
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unavailable);
+  }
+}
+
+// ---- replicas -----------------------------------------------------------------------------------
+
+TEST(RedisReplicas, AreWaitedForAndCounted) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  RedisServerOptions of_replica;
+  of_replica.config = {"replicaof 127.0.0.1 " + std::to_string(server.address().port)};
+  RedisServer replica(of_replica);
+  ASSERT_TRUE(wait_until([&] { return replica.info("master_link_status") == "up"; }));
+  RedisOptions options = server.storage_options();
+  options.wait_replicas = 1;
+  options.wait_timeout = 500ms;
+  const auto driver = make_redis_storage(options);
+  const SessionId s = session_named("s");
+  const CommitResult confirmed = run(driver->commit(Change(s).create(user_named("ann"))));
+  EXPECT_EQ(to_string(confirmed.durability), "redis-replicated(1)");
+  EXPECT_EQ(to_string(run(open(server)->commit(Change(s))).durability), "redis");
+
+  replica.stop();
+  const auto start = std::chrono::steady_clock::now();
+  const CommitResult alone = run(driver->commit(Change(s)));
+  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(to_string(alone.durability), "redis");
+  EXPECT_GE(took, 400ms);
+  EXPECT_LE(took, 1500ms);
+  EXPECT_EQ(last_sequence(*driver, s), 3u);
+}
+
+TEST(RedisReplicas, OneThatIsTakenForTheMasterTakesNoWrites) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  RedisServerOptions of_replica;
+  of_replica.config = {"replicaof 127.0.0.1 " + std::to_string(server.address().port)};
+  const RedisServer replica(of_replica);
+  ASSERT_TRUE(wait_until([&] { return replica.info("master_link_status") == "up"; }));
+  const auto through_master = open(server);
+  live_session(*through_master);
+  RedisOptions options = replica.storage_options();
+  options.timeout = 1s;
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->commit(Change(session_named("s"))));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_TRUE(error->retryable);
+  // It becomes the master: a driver that has it by its name goes on.
+  EXPECT_EQ(replica.text({"REPLICAOF", "NO", "ONE"}), "OK");
+  EXPECT_TRUE(wait_until([&] { return !error_of(driver->commit(Change(session_named("s")))); }));
+}
+
+// ---- health -------------------------------------------------------------------------------------
+
+TEST(RedisHealth, TellsWhatTheServerHolds) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  live_session(*driver, "a");
+  live_session(*driver, "b");
+  const Health health = run(driver->health());
+  EXPECT_TRUE(health.ok) << health.detail;
+  EXPECT_EQ(health.driver, "redis");
+  EXPECT_EQ(to_string(health.durability), "redis");
+  EXPECT_EQ(health.sessions, 2u);
+}
+
+}  // namespace
+}  // namespace actionflows::test
