@@ -195,6 +195,18 @@ Found read_all(Database& database) {
   return found;
 }
 
+// A page whose bits have flipped can hold fewer rows than it did, and reading it tells nothing.
+std::optional<DatabaseFailure> damage_in(Database& database) {
+  try {
+    Query check(database, "PRAGMA integrity_check(1)");
+    const std::string verdict = check.next() ? check.text(0) : std::string("no answer");
+    if (verdict == "ok") return std::nullopt;
+    return DatabaseFailure{SQLITE_CORRUPT, verdict};
+  } catch (const DatabaseFailure& failed) {
+    return failed;
+  }
+}
+
 // Moves a damaged file out of the way; returns where to.
 std::string keep_aside(const std::string& path) {
   int n = 1;
@@ -318,6 +330,7 @@ class SqliteJournal final : public Journal {
   // What was damaged while nobody had the file open.
   void take_stock() {
     Found found = read_all(*database_);
+    if (!found.ends) found.ends = damage_in(*database_);
     if (found.damaged.empty() && !found.ends) return;
     const std::uint64_t first_damaged =
         found.damaged.empty() ? last_id_ + 1 : found.damaged.front();
