@@ -41,6 +41,7 @@ DriverUnderTest over_memory() {
 DriverUnderTest watched() {
   DriverUnderTest driver;
   driver.name = "watched";
+  driver.searches_appends = true;
   driver.sequences = 1'000;
   driver.open = [max_wakeups = driver.max_wakeups](const DriverLimits& limits) {
     return wrapped(memory(limits, max_wakeups), limits, max_wakeups, std::nullopt);
@@ -51,6 +52,7 @@ DriverUnderTest watched() {
 DriverUnderTest over_sqlite() {
   DriverUnderTest driver;
   driver.name = "over_sqlite";
+  driver.searches_appends = true;
   driver.sequences = 1'000;
   driver.open = [max_wakeups = driver.max_wakeups](const DriverLimits& limits) {
     static const Folder folder = Folder::in_memory();

@@ -110,7 +110,7 @@ class Outage {
   Task<std::set<std::string>> operations_since(Diverted& diverted, Gate& gate);
   Task<void> replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
                           const Lineage& lineage);
-  Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage);
+  Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage, bool moved_on);
   Task<void> replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
   void set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);

@@ -1,4 +1,5 @@
 // The part of Outage that brings what is in the journal into the primary.
+#include "actionflows/storage/commit_checks.hpp"
 #include "actionflows/storage/resilient/outage.hpp"
 
 #include <algorithm>
@@ -184,7 +185,9 @@ Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& en
     if (entry.kind == JournalKind::touch) {
       co_await gate.call<bool>(touching(gate.primary(), entry.commit), gate.deadline());
     } else {
-      co_await replay_commit(gate, entry.commit, lineage);
+      // Where an entry before was set aside, equal versions don't mean equal records any more.
+      const bool moved_on = diverted.poisoned && !creates_session(entry.commit);
+      co_await replay_commit(gate, entry.commit, lineage, moved_on);
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
@@ -194,13 +197,15 @@ Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& en
   if (!why.empty()) set_aside(diverted, entry, why);
 }
 
-Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage) {
-  bool moved_on = false;
-  try {
-    co_await gate.call<CommitResult>(sending(gate.primary(), commit), gate.deadline());
-  } catch (const StorageError& error) {
-    if (error.code() != ErrorCode::conflict) throw;
-    moved_on = true;
+Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage,
+                                 bool moved_on) {
+  if (!moved_on) {
+    try {
+      co_await gate.call<CommitResult>(sending(gate.primary(), commit), gate.deadline());
+    } catch (const StorageError& error) {
+      if (error.code() != ErrorCode::conflict) throw;
+      moved_on = true;
+    }
   }
   if (moved_on) co_await replay_rebased(gate, commit, lineage);
 }

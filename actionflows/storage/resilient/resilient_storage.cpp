@@ -244,7 +244,10 @@ Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<cons
       failed = error;
     }
   }
-  if (!first_attempt || failed)
+  // What was read on the way into an outage must not be taken for the session as it is diverted:
+  // their versions can be the same.
+  const bool diverted_since = !outage_.none() && outage_.find(session) != nullptr;
+  if (!first_attempt || failed || diverted_since)
     co_return co_await read_the_long_way(session, keys, gate_.deadline(), std::move(failed));
   note_read(session, keys, result);
   co_return result;
@@ -282,10 +285,11 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
   } catch (const StorageError& thrown) {
     if (!is_transient_code(thrown) || gate_.admits()) throw;
   }
-  if (answered) {
+  if (answered && outage_.find(session) == nullptr) {
     note_read(session, keys, result);
     co_return result;
   }
+  if (answered) co_return co_await read_the_long_way(session, keys, deadline, {});
   gate_.count_rejection();
   co_return outage_.read_shadow(session, keys);
 }

@@ -10,6 +10,9 @@ namespace {
 // What keeping a record or an event costs beside its bytes, roughly.
 constexpr std::uint64_t overhead = 100;
 
+// Longer than any call takes.
+constexpr std::chrono::seconds overtaking{60};
+
 std::uint64_t cost_of(const std::optional<StoredRecord>& record) {
   return overhead + (record ? record->bytes.size() : 0);
 }
@@ -105,6 +108,11 @@ void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys
   const std::lock_guard lock(shard.mutex);
   Kept& kept = place(shard, session);
   SessionShadow& shadow = kept.shadow;
+  // A later answer overtook this one; unless what stood under this id is long gone.
+  if (result.last_sequence < shadow.last_sequence && now < shadow.seen + overtaking) {
+    shard.bytes += kept.bytes;
+    return;
+  }
   if (shadow.live && !result.live) end(shadow, kept.bytes);
   for (std::size_t i = 0; i < keys.size(); ++i)
     if (keys[i] != RecordKey::of_credentials()) put(shadow, kept.bytes, keys[i], result.records[i]);
