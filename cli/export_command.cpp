@@ -46,7 +46,7 @@ Task<void> export_all(Backend& backend, std::optional<UserId> user, Output& outp
     } catch (const StorageError& error) {
       if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
       ++exported.failed;
-      progress.say(fmt::format("{}: {}", id.str(), printable(error.message())));
+      progress.say(fmt::format("{}: {}", id.str(), printable(error.what())));
     }
     progress.update({.items = exported.sessions, .done = ++done, .total = sessions.ids.size()});
   }

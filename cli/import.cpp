@@ -136,7 +136,7 @@ std::string summary_of(const ImportReport& report, std::chrono::nanoseconds elap
 
 std::vector<std::string> refusal_texts(std::uint64_t number, const StorageError& error) {
   const std::string line = fmt::format("line {}: ", number);
-  if (error.issues.empty()) return {line + printable(error.message())};
+  if (error.issues.empty()) return {line + printable(error.what())};
   std::vector<std::string> texts;
   const std::size_t told = std::min(error.issues.size(), max_issues_told);
   for (std::size_t i = 0; i < told; ++i) {

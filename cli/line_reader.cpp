@@ -113,7 +113,7 @@ void LineReader::Input::fill() {
 
 Failure LineReader::Input::damage() const {
   int code = Z_OK;
-  const std::string reason = ::gzerror(file, &code);
+  static_cast<void>(::gzerror(file, &code));
   const std::string place = fmt::format("after {}", counted(lines, "line"));
   if (code == Z_BUF_ERROR)
     return Failure(fmt::format("{} is cut off: its gzip data breaks off {}", name, place));

@@ -57,7 +57,7 @@ class ProgressOutput : public testing::Test {
  protected:
   std::string printed() {
     std::fflush(file_.get());
-    std::rewind(file_.get());
+    std::fseek(file_.get(), 0, SEEK_SET);
     std::string text;
     std::array<char, 4096> space;
     for (std::size_t size = 0; (size = std::fread(space.data(), 1, space.size(), file_.get())) > 0;)

@@ -95,18 +95,17 @@ std::uint32_t highest_number(Count limit) {
 }
 
 Storage open(const StorageChoice& choice, const ServeFlags& flags, const Log& log) {
-  const StorageBounds bounds{.max_sessions = flags.max_sessions.value,
-                             .max_bytes = flags.max_bytes.bytes,
-                             .limits = {.max_events = flags.max_events.value,
-                                        .max_chains = highest_number(flags.max_chains),
-                                        .max_steps = highest_number(flags.max_steps),
-                                        .touch_interval = activity_interval(
-                                            flags.session_ttl.value, flags.token_idle_limit.value),
-                                        .log_retention = flags.log_retention.value,
-                                        .archive_retention = flags.archive_retention.value},
-                             .log = [log](std::string_view what) {
-                               log.warn("storage", {{"what", what}});
-                             }};
+  const StorageBounds bounds{
+      .max_sessions = flags.max_sessions.value,
+      .max_bytes = flags.max_bytes.bytes,
+      .limits = {.max_events = flags.max_events.value,
+                 .max_chains = highest_number(flags.max_chains),
+                 .max_steps = highest_number(flags.max_steps),
+                 .touch_interval =
+                     activity_interval(flags.session_ttl.value, flags.token_idle_limit.value),
+                 .log_retention = flags.log_retention.value,
+                 .archive_retention = flags.archive_retention.value},
+      .log = [log](std::string_view what) { log.warn("storage", {{"what", what}}); }};
   StorageOptions options;
   options.session_ttl = flags.session_ttl.value;
   options.record_limits.max_bytes = flags.max_record_bytes.bytes;
@@ -294,8 +293,9 @@ void add_serve(CLI::App& program, Action& action) {
            "where sessions are kept: memory:, sqlite:PATH or redis://HOST (also rediss:, "
            "redis+cluster:) [by NODE_ENV: memory: for development, test or unset; REDIS_URL for "
            "production]");
-  command.add_flag("--require-primary", flags->require_primary,
-                   "refuse to start while the storage can't be reached")
+  command
+      .add_flag("--require-primary", flags->require_primary,
+                "refuse to start while the storage can't be reached")
       ->envname("ACTIONFLOWS_REQUIRE_PRIMARY");
   add_flag(command, "host", flags->host, "HOST", "address or name to listen on");
   // PORT is what platforms set; ACTIONFLOWS_PORT and the flag have more say.

@@ -73,7 +73,7 @@ Task<void> Verifier::verify(std::size_t at) {
   } catch (const StorageError& error) {
     if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
     if (error.code() != ErrorCode::not_found) {
-      fail(at, fmt::format("{}: {}", id.str(), error.message()));
+      fail(at, fmt::format("{}: {}", id.str(), error.what()));
     } else if (only_) {
       throw;
     }

@@ -21,7 +21,13 @@ std::string_view to_string(ErrorCode code) {
 StorageError::StorageError(ErrorCode code, std::string message)
     : retryable(code == ErrorCode::unavailable || code == ErrorCode::timeout),
       code_(code),
-      message_(std::move(message)) {}
+      message_(std::move(message)),
+      what_(message_) {}
+
+void StorageError::set_cause(std::string_view cause) {
+  what_ = message_;
+  what_.append(" (").append(cause).append(")");
+}
 
 StorageError failure(ErrorCode code, std::string message, std::string operation,
                      std::string record) {

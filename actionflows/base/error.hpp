@@ -31,11 +31,17 @@ class StorageError : public std::exception {
  public:
   StorageError(ErrorCode code, std::string message);
 
-  [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
+  // For logs and whoever runs the program: the message and, in parentheses, the cause.
+  [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   // Plain words for a person. Names ids and limits, never a secret, a path or a pointer.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
+
+  // Adds what the library or the system below said. That may name anything, so it stands in what()
+  // only and never reaches a client.
+  void set_cause(std::string_view cause);
+  [[nodiscard]] bool has_cause() const noexcept { return what_.size() > message_.size(); }
 
   // Whether the same call can succeed later without being changed. False once a layer has spent its
   // retries, so that no outer layer repeats them.
@@ -49,6 +55,7 @@ class StorageError : public std::exception {
  private:
   ErrorCode code_;
   std::string message_;
+  std::string what_;
 };
 
 // The same with what it concerned, as one expression: `throw failure(ErrorCode::conflict, ...)`.

@@ -43,7 +43,7 @@ class WaitingCalls : public boost::asio::execution_context::service {
 
 Waiter::Waiter(boost::asio::any_io_executor executor, Handler handler)
     : handler_(std::move(handler)),
-      work_(std::move(executor)),
+      work_(executor),
       calls_(&boost::asio::use_service<WaitingCalls>(
           boost::asio::query(work_.get_executor(), boost::asio::execution::context))) {
   calls_->enter();

@@ -1,5 +1,5 @@
-// How a coroutine waits for another thread's work and goes on where it ran before. For drivers whose
-// work is done by threads of their own.
+// How a coroutine waits for another thread's work and goes on where it ran before. For drivers
+// whose work is done by threads of their own.
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>

@@ -194,6 +194,7 @@ Task<Response> Connection::respond() {
     co_return co_await handle(*match.route);
   } catch (const StorageError& error) {
     if (error.code() == ErrorCode::corrupt) co_return fault(error.what());
+    if (error.has_cause()) report_fault(error.what());
     co_return problem(error);
   } catch (...) {
     failure = std::current_exception();
@@ -254,14 +255,17 @@ Task<std::optional<Refusal>> Connection::receive_body(const Route& route) {
 }
 
 Response Connection::fault(std::string_view what) {
-  if (shared_.options.on_fault) {
-    shared_.options.on_fault(
-        {.request_id = request_.id,
-         .method = to_string(request_.method),
-         .route = exchange_.route ? std::string_view(exchange_.route->pattern) : std::string_view(),
-         .what = what});
-  }
+  report_fault(what);
   return internal_problem(request_id(request_.id));
+}
+
+void Connection::report_fault(std::string_view what) {
+  if (!shared_.options.on_fault) return;
+  shared_.options.on_fault(
+      {.request_id = request_.id,
+       .method = to_string(request_.method),
+       .route = exchange_.route ? std::string_view(exchange_.route->pattern) : std::string_view(),
+       .what = what});
 }
 
 Task<void> Connection::send(const Response& response) {

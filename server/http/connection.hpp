@@ -66,6 +66,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::optional<Response> answer_without_route(const Router::Match& match);
   Task<std::optional<Refusal>> receive_body(const Route& route);
   Response fault(std::string_view what);
+  void report_fault(std::string_view what);
 
   Task<void> send(const Response& response);
   Task<void> send_stream(const Response& response);

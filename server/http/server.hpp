@@ -33,9 +33,10 @@ struct AccessRecord {
 };
 
 // An exception that was answered with a 500, ended a stream or, without a method, kept a connection
-// from being accepted. The views live during the call.
+// from being accepted; or a storage's failure whose cause the answer does not tell. The views live
+// during the call.
 struct FaultRecord {
-  std::uint64_t request_id = 0;  // also in the problem document, as "errorId"
+  std::uint64_t request_id = 0;  // also in the problem document of a 500, as "errorId"
   std::string_view method;
   std::string_view route;
   std::string_view what;  // the exception's text: for the log only

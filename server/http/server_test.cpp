@@ -259,6 +259,13 @@ TEST_F(ServerTest, TurnsExceptionsIntoProblemsWithoutTheirText) {
   EXPECT_EQ(get("/switching").status, 500) << "not a handler's to answer";
   EXPECT_EQ(server_.faults().size(), 4U);
 
+  const RawReply away = get("/away");
+  EXPECT_EQ(away.status, 503);
+  EXPECT_THAT(away.body, HasSubstr("\"detail\":\"the disk has failed\""));
+  EXPECT_THAT(away.body, Not(HasSubstr("secret")));
+  ASSERT_EQ(server_.faults().size(), 5U);
+  EXPECT_THAT(server_.faults()[4], HasSubstr("the disk has failed (secret of /etc/passwd)"));
+
   const RawReply conflict = get("/conflict", "If-Match: \"1\"\r\n");
   EXPECT_EQ(conflict.status, 409) << "but not with the version that is expected";
   EXPECT_EQ(conflict.header("ETag"), "");

@@ -123,7 +123,7 @@ TEST_P(DriverConformance, ListsTheArchiveLatestFirst) {
   EXPECT_EQ(view(ann).archive, expected);
   EXPECT_EQ(view(bob).archive.size(), 1u);
 
-  for (const std::size_t limit : {1, 2, 3, 4, 5}) {
+  for (const std::size_t limit : {1U, 2U, 3U, 4U, 5U}) {
     SCOPED_TRACE(limit);
     std::vector<std::string> paged;
     for (const ArchivedChain& item : all_archived(driver(), pages_of(ann, limit)))

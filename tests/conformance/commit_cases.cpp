@@ -25,7 +25,7 @@ TEST_P(DriverConformance, CreatesASession) {
 TEST_P(DriverConformance, NumbersEventsDenselyOverCommits) {
   const SessionId s = live_session(new_user());
   std::uint64_t last = 1;
-  for (const std::size_t count : {1, 3, 1, 2}) {
+  for (const std::size_t count : {1U, 3U, 1U, 2U}) {
     const CommitResult result = commit(Change(s).event_count(count));
     EXPECT_EQ(result.first_sequence, last + 1);
     EXPECT_EQ(result.last_sequence, last + count);
@@ -58,7 +58,7 @@ TEST_P(DriverConformance, ReplacesOnlyTheExpectedVersion) {
     commit(Change(s).put(key, 1));
     EXPECT_EQ(record(s, key)->version, 2u);
     EXPECT_EQ(record(s, key)->bytes, bytes_of(key, 2));
-    for (const std::uint64_t wrong : {1, 3, 7})
+    for (const std::uint64_t wrong : {1U, 3U, 7U})
       expect_refused(Change(s).put(key, wrong), ErrorCode::conflict);
     Change creating(s);
     creating.put(key).active_until(test_start + 1h).list_as(new_user(), "active");
@@ -89,7 +89,7 @@ TEST_P(DriverConformance, ComparesWhatIsExpectedToStand) {
   commit(Change(s).expect(session_record, 1).expect(chain(1), 1).expect(step(1, 3), 0));
   for (const RecordKey key : {session_record, chain(1), step(1, 2)}) {
     SCOPED_TRACE(to_string(key));
-    for (const std::uint64_t wrong : {0, 2})
+    for (const std::uint64_t wrong : {0U, 2U})
       expect_refused(Change(s).expect(key, wrong), ErrorCode::conflict);
   }
   expect_refused(Change(s).expect(credentials, 1), ErrorCode::conflict);
@@ -101,7 +101,7 @@ TEST_P(DriverConformance, ErasesOnlyTheExpectedVersion) {
   commit(Change(s).put(credentials));
   for (const RecordKey key : {credentials, step(1, 2), chain(1)}) {
     SCOPED_TRACE(to_string(key));
-    for (const std::uint64_t wrong : {0, 2})
+    for (const std::uint64_t wrong : {0U, 2U})
       expect_refused(Change(s).erase(key, wrong), ErrorCode::conflict);
     commit(Change(s).erase(key, 1));
     EXPECT_FALSE(record(s, key).has_value());
@@ -339,7 +339,7 @@ TEST_P(DriverConformance, RefusesWhatContradictsItself) {
   refused("put and erased", Change(s).put(chain(1), 1).erase(chain(1), 1));
   refused("no record of a session", Change(s).put(step(0, 2)));
   refused("the session erased but not ended", Change(s).erase(session_record, 1));
-  for (const std::uint64_t version : {0, 1}) {
+  for (const std::uint64_t version : {0U, 1U}) {
     Change change(s);
     change.puts.push_back({session_record, Bytes("x"), 1, version});
     refused("a version that does not grow", change);

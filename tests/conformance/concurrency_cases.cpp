@@ -96,7 +96,7 @@ TEST_P(DriverConformance, LosesNoUpdateOfConcurrentWriters) {
   tasks.push_back(watch(driver(), s, stop, torn));
   run_together(std::move(tasks), threads);
 
-  constexpr std::uint64_t changes = writers * changes_each;
+  constexpr std::uint64_t changes = std::uint64_t{writers} * changes_each;
   EXPECT_EQ(torn, 0);
   for (const RecordKey key : {chain(1), step(1, 1)}) {
     EXPECT_EQ(record(s, key)->bytes.view(), std::to_string(changes));

@@ -23,7 +23,7 @@ TEST_P(DriverConformance, ListsSessionsLatestDeadlineFirst) {
                .active_until(test_start + std::chrono::minutes(minutes)));
   }
   EXPECT_EQ(ids_of(all_sessions(driver(), pages_of(ann))), expected);
-  for (const std::size_t limit : {1, 2, 4, 5, 6, 1000})
+  for (const std::size_t limit : {1U, 2U, 4U, 5U, 6U, 1000U})
     EXPECT_EQ(ids_of(all_sessions(driver(), pages_of(ann, limit))), expected) << limit;
 }
 
@@ -32,7 +32,7 @@ TEST_P(DriverConformance, ListsEqualDeadlinesByName) {
   std::vector<SessionId> expected;
   for (int i = 0; i < 7; ++i) expected.push_back(live_session(ann));
   std::sort(expected.begin(), expected.end());
-  for (const std::size_t limit : {1, 3, 7, 50})
+  for (const std::size_t limit : {1U, 3U, 7U, 50U})
     EXPECT_EQ(ids_of(all_sessions(driver(), pages_of(ann, limit))), expected) << limit;
 }
 
@@ -92,7 +92,7 @@ TEST_P(DriverConformance, ListsByState) {
     if (i % 3 == 0) active.push_back(s);
   }
   std::sort(active.begin(), active.end());
-  for (const std::size_t limit : {1, 2, 3, 50}) {
+  for (const std::size_t limit : {1U, 2U, 3U, 50U}) {
     ListQuery query = pages_of(ann, limit);
     query.state = "active";
     EXPECT_EQ(ids_of(all_sessions(driver(), query)), active) << limit;
@@ -122,7 +122,7 @@ TEST_P(DriverConformance, ListsSessionsOfAllUsers) {
     });
     return ids;
   };
-  for (const std::size_t limit : {2, 6, 50})
+  for (const std::size_t limit : {2U, 6U, 50U})
     EXPECT_EQ(ours(pages_of(std::nullopt, limit)), expected) << limit;
   ListQuery active = pages_of(std::nullopt, 2);
   active.state = "active";

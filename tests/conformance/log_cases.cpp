@@ -43,7 +43,7 @@ TEST_P(DriverConformance, ReadsNoEventsOfAnUnknownSession) {
 TEST_P(DriverConformance, ReadsAtMostSoManyEvents) {
   const SessionId s = live_session(new_user());
   commit(Change(s).event_count(9));
-  for (const std::size_t limit : {1, 3, 9, 10, 11}) {
+  for (const std::size_t limit : {1U, 3U, 9U, 10U, 11U}) {
     EventQuery query;
     query.limit = limit;
     Sequences seen;

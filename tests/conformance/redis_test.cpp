@@ -23,10 +23,22 @@ DriverUnderTest on(std::string name, RedisOptions (*servers)()) {
   return driver;
 }
 
+// The whole suite under a user who may do what RedisStorage needs and nothing else: only with its
+// own keys and channels, and never go through all keys.
+RedisServerOptions with_a_limited_user() {
+  RedisServerOptions options;
+  options.config = {
+      "user actionflows on >sesame ~af:* &af:* +@all -@dangerous -@admin +info -keys -scan"};
+  return options;
+}
+
 DriverUnderTest redis() {
   DriverUnderTest driver = on("redis", [] {
-    static const RedisServer server;
-    return server.storage_options();
+    static const RedisServer server(with_a_limited_user());
+    RedisOptions options = server.storage_options();
+    options.user = "actionflows";
+    options.password = "sesame";
+    return options;
   });
   // Each call goes over a socket and back: 10,000 take some minutes.
   driver.sequences = 1'000;

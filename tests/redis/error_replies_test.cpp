@@ -140,6 +140,20 @@ TEST_F(RedisReplies, AReplyOfAnotherKindIsAnErrorAndNoCrash) {
   }
 }
 
+// A read that finds nothing asks once more, lists ask for the records of what they name: all of it
+// within the time of one call.
+TEST_F(RedisReplies, ACallOfSeveralStepsHasOneDeadline) {
+  server.answer_by([](const FakeRedis::Command& command) -> std::optional<FakeRedis::Answer> {
+    if (is_of_connection(command)) return std::nullopt;
+    return FakeRedis::Answer{.bytes = "_\r\n", .delay = 300ms};
+  });
+  for (auto& [name, call] : all_calls(driver(), s)) {
+    const auto start = std::chrono::steady_clock::now();
+    static_cast<void>(error_of(std::move(call)));
+    EXPECT_LE(std::chrono::steady_clock::now() - start, 550ms) << name;
+  }
+}
+
 // ---- connecting ---------------------------------------------------------------------------------
 
 TEST(RedisConnecting, IsTriedAgainWithPausesThatGrow) {

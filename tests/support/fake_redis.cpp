@@ -1,5 +1,7 @@
 #include "tests/support/fake_redis.hpp"
 
+#include "actionflows/base/clock.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -164,6 +166,7 @@ Task<void> FakeRedis::serve(tcp::socket socket) {
     input.append(space.data(), size);
     while (const auto command = take_command(input)) {
       const Answer answer = answer_to(*command);
+      if (answer.delay.count() > 0) co_await system_clock().sleep_for(answer.delay);
       const auto [failed, written] =
           co_await asio::async_write(socket, asio::buffer(answer.bytes), as_result);
       if (failed || answer.cut) co_return;

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +29,7 @@ class FakeRedis {
   struct Answer {
     std::string bytes;  // empty: silence
     bool cut = false;
+    std::chrono::milliseconds delay{0};  // before it is sent, and whatever is asked behind it
   };
   // nullopt: as FakeRedis itself would answer: what clients say when they connect well, scripts by
   // their digest, anything else by null. Called on its thread, one command at a time.

@@ -164,16 +164,23 @@ bool wait_until(const std::function<bool()>& condition) {
 // system's own list of sockets, gone with the process.
 class RedisServer::Port {
  public:
-  // The next free one, from a random place on.
-  Port() : socket_(open_socket(AF_UNIX)) {
+  explicit Port(std::uint16_t number) : socket_(open_socket(AF_UNIX)), number_(number) {
+    const std::string name = "actionflows-test-port-" + std::to_string(number);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path + 1, name.data(), name.size());
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    taken_ = ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0;
+  }
+
+  // The next one, from a random place on, that no other program has either.
+  static std::unique_ptr<Port> find() {
     const std::uint64_t begin = system_random().below(port_count);
     for (std::uint16_t i = 0; i < port_count; ++i) {
-      const auto port = static_cast<std::uint16_t>(first_port + (begin + i) % port_count);
-      const auto bus = static_cast<std::uint16_t>(port + bus_offset);
-      if (!take(port)) continue;
-      number_ = port;
-      if (is_free(port) && is_free(bus)) return;
-      throw std::runtime_error("port " + std::to_string(port) + " is another program's");
+      const auto number = static_cast<std::uint16_t>(first_port + (begin + i) % port_count);
+      auto port = std::make_unique<Port>(number);
+      const auto bus = static_cast<std::uint16_t>(number + bus_offset);
+      if (port->taken_ && is_free(number) && is_free(bus)) return port;
     }
     throw std::runtime_error("there is no free port");
   }
@@ -181,32 +188,17 @@ class RedisServer::Port {
   [[nodiscard]] std::uint16_t number() const { return number_; }
 
  private:
-  bool take(std::uint16_t port) const {
-    const std::string name = "actionflows-test-port-" + std::to_string(port);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path + 1, name.data(), name.size());
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-    return ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0;
-  }
-
   const Descriptor socket_;
-  std::uint16_t number_ = 0;
+  const std::uint16_t number_;
+  bool taken_ = false;
 };
 
 RedisServer::RedisServer(RedisServerOptions options) : options_(std::move(options)) {
   if (!server_file()) throw std::runtime_error(redis_is_missing());
   if (options_.tls) certificates_ = make_certificates(folder_, options_.certificate_names);
-  for (int attempt = 0;; ++attempt) {
-    try {
-      port_lock_ = std::make_unique<Port>();
-      port_ = port_lock_->number();
-      start();
-      return;
-    } catch (const std::runtime_error&) {
-      if (attempt == 20) throw;
-    }
-  }
+  port_lock_ = Port::find();
+  port_ = port_lock_->number();
+  start();
 }
 
 RedisServer::~RedisServer() = default;

@@ -62,9 +62,11 @@ void Batch::take(std::size_t slot, const boost::redis::resp3::node_view& node) {
     int replicas = 0;
     std::from_chars(node.value.data(), node.value.data() + node.value.size(), replicas);
     for (const Slot& each : slots)
-      if (each.command != nullptr && each.command->waits()) each.command->transit.replicas = replicas;
+      if (each.command != nullptr && each.command->waits())
+        each.command->transit.replicas = replicas;
     return;
   }
+  if (at.role == Role::ping && node.depth == 0 && is_error(node.data_type)) ping_error = node.value;
   if (at.role != Role::command || at.command == nullptr) return;
   if (node.depth == 0 && is_error(node.data_type)) {
     at.command->transit.error = node.value;

@@ -38,11 +38,14 @@ struct Batch {
   // Those after the last complete reply.
   [[nodiscard]] std::span<const Slot> unanswered() const;
   void forget(const Command& command);
+  // Whether its answers wait for replicas.
+  [[nodiscard]] bool waits() const { return waits_; }
 
   boost::redis::request request;
   std::vector<Slot> slots;  // one for each reply
   std::chrono::steady_clock::time_point sent;
   std::function<void(Command&)> on_answer;
+  std::string ping_error;  // what a sign of life was answered by, where that is an error
 
  private:
   void answer(std::size_t slot);

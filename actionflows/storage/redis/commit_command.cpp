@@ -95,8 +95,8 @@ void CommitAnswer::add(const ReplyPart& part) {
   if (wakeups_.idle() || !text_.starts_with("ok ")) return;
   const Applied done = applied();
   if (done.result.repeated) return;
-  wakeups_.publish({commit_.session, done.user, done.result.last_sequence,
-                    commit_.events.front().type});
+  wakeups_.publish(
+      {commit_.session, done.user, done.result.last_sequence, commit_.events.front().type});
 }
 
 CommitAnswer::Applied CommitAnswer::applied() const {
@@ -105,8 +105,7 @@ CommitAnswer::Applied CommitAnswer::applied() const {
   const std::string_view verdict = words.next();
   if (verdict == "conflict") {
     const std::uint64_t version = words.count();
-    StorageError error =
-        failure(ErrorCode::conflict, std::string(words.rest()), "commit", session);
+    StorageError error = failure(ErrorCode::conflict, std::string(words.rest()), "commit", session);
     if (version != 0) error.current_version = version;
     throw error;
   }

@@ -34,8 +34,8 @@ class CommitAnswer final : public Sink {
 
   struct Applied {
     CommitResult result;
-    bool moved = false;                // the deadline
-    std::optional<UserId> old_user;    // whose it was, when it became another's
+    bool moved = false;              // the deadline
+    std::optional<UserId> old_user;  // whose it was, when it became another's
     UserId user;
   };
   // Throws conflict, exhausted, or corrupt when it can't be understood.

@@ -110,6 +110,8 @@ const Row& row_of(std::string_view reply) {
 std::string_view message_of(LinkFailure failure) {
   switch (failure) {
     case LinkFailure::refused: return "Redis can't be reached";
+    case LinkFailure::rejected:
+      return "Redis refused the connection: are user and password right, is it 6.2 or newer?";
     case LinkFailure::lost_unsent:
     case LinkFailure::lost_sent: return "the connection to Redis was lost";
     case LinkFailure::deadline_unsent: return "Redis could not be reached in time";
@@ -143,6 +145,7 @@ Fault classify(LinkFailure failure) {
   Fault fault{.code = unavailable, .retryable = true};
   switch (failure) {
     case LinkFailure::refused:
+    case LinkFailure::rejected:
     case LinkFailure::lost_unsent: fault.reconnect = true; break;
     case LinkFailure::lost_sent:
     case LinkFailure::bad_protocol:

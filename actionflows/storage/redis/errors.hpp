@@ -49,7 +49,8 @@ struct Fault {
 
 // How a call failed that no server has answered.
 enum class LinkFailure {
-  refused,          // nobody listens, no such host, or TLS or HELLO failed: not sent
+  refused,          // nobody listens, no such host, or TLS failed: not sent
+  rejected,         // the server answered HELLO by an error: wrong password, too many clients, ...
   lost_unsent,      // the connection ended before the call was written to it
   lost_sent,        // it ended before the answer
   deadline_unsent,  // the call's time passed before there was a connection to send it on

@@ -172,6 +172,7 @@ TEST(RedisErrors, NoReplyIsShownBeyondItsFirstWord) {
 TEST(RedisErrors, EachFailureOfTheLinkHasItsFault) {
   const std::pair<LinkFailure, Fault> links[] = {
       {LinkFailure::refused, {unavailable, yes, yes, no}},
+      {LinkFailure::rejected, {unavailable, yes, yes, no}},
       {LinkFailure::lost_unsent, {unavailable, yes, yes, no}},
       {LinkFailure::lost_sent, {unavailable, yes, yes, yes}},
       {LinkFailure::deadline_unsent, {unavailable, yes, no, no}},

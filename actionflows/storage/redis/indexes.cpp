@@ -1,5 +1,6 @@
 #include "actionflows/storage/redis/indexes.hpp"
 
+#include "actionflows/base/clock.hpp"
 #include "actionflows/storage/redis/meta.hpp"
 
 #include <algorithm>
@@ -16,10 +17,6 @@ std::optional<Timestamp> time_of(std::string_view score) {
   return timestamp(-static_cast<std::int64_t>(value));
 }
 
-Timestamp now() {
-  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 bool comes_before(const ListPosition& a, const ListPosition& b) {
   return a.time != b.time ? a.time > b.time : a.name < b.name;
 }
@@ -34,7 +31,7 @@ void put_entry(Commands& commands, const std::string& key, const std::string& na
   add.number(-milliseconds(time)).copy({name});
   commands.add(Command("PEXPIREAT", key, nothing()))
       .copy({key})
-      .number(milliseconds(std::max(time, now()) + index_kept));
+      .number(milliseconds(std::max(time, system_clock().now()) + index_kept));
 }
 
 void remove_entry(Commands& commands, const std::string& key, const std::string& name) {

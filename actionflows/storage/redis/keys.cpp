@@ -22,14 +22,15 @@ std::string without_braces(std::string_view name) {
 
 }  // namespace
 
-std::string Keys::session(const SessionId& id) const { return prefix_ + ":{" + id.str() + "}"; }
-std::string Keys::log(const SessionId& id) const { return session(id) + ":log"; }
-std::string Keys::archive(const SessionId& id) const { return session(id) + ":archive"; }
+std::string Keys::session(const SessionId& id) const {
+  return std::string(prefix_).append(":{").append(id.str()).append("}");
+}
+std::string Keys::log(const SessionId& id) const { return session(id).append(":log"); }
+std::string Keys::archive(const SessionId& id) const { return session(id).append(":archive"); }
 
 std::string Keys::shard_key(std::string_view name, std::size_t shard) const {
-  std::string key = prefix_ + ":";
-  key.append(name).append(":{#").append(std::to_string(shard)).append("}");
-  return key;
+  std::string key(prefix_);
+  return key.append(":").append(name).append(":{#").append(std::to_string(shard)).append("}");
 }
 
 std::string Keys::sessions(std::size_t shard) const { return shard_key("sessions", shard); }
@@ -39,13 +40,13 @@ std::string Keys::claims(std::size_t shard) const { return shard_key("claims", s
 std::string Keys::store(std::size_t shard) const { return shard_key("store", shard); }
 
 std::string Keys::user(const UserId& user) const {
-  return prefix_ + ":user:" + without_braces(user.str());
+  return std::string(prefix_).append(":user:").append(without_braces(user.str()));
 }
 std::string Keys::chains(const UserId& user) const {
-  return prefix_ + ":chains:" + without_braces(user.str());
+  return std::string(prefix_).append(":chains:").append(without_braces(user.str()));
 }
 std::string Keys::wakeups(int database) const {
-  return prefix_ + ":wakeups:" + std::to_string(database);
+  return std::string(prefix_).append(":wakeups:").append(std::to_string(database));
 }
 
 std::size_t shard_of(const SessionId& id) { return slot_of(id.str()) % shards; }

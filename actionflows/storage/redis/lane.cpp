@@ -63,8 +63,8 @@ void Lane::close() {
   });
 }
 
-// Everything was cancelled, and so ends by itself; but what Boost.Redis was about to begin just then
-// it may begin all the same.
+// Everything was cancelled, and so ends by itself; but what Boost.Redis was about to begin just
+// then it may begin all the same.
 void Lane::join() {
   if (ended_.get_future().wait_for(1s) == std::future_status::timeout) context_.stop();
   thread_.join();

@@ -41,6 +41,11 @@ boost::redis::logger silent() {
   return boost::redis::logger(boost::redis::logger::level::disabled);
 }
 
+std::string headline(bool was_up, LinkFailure why) {
+  if (was_up) return "lost the connection to ";
+  return why == LinkFailure::rejected ? "refused by " : "can't connect to ";
+}
+
 }  // namespace
 
 void check_tls(const RedisOptions& options) { tls_context(options); }
@@ -111,9 +116,8 @@ void Link::stop() {
 // Not at once: this may be called while the connection is at work on a reply.
 void Link::drop() {
   if (!connection_) return;
-  asio::post(context_, [connection = connection_] {
-    connection->cancel(boost::redis::operation::run);
-  });
+  asio::post(context_,
+             [connection = connection_] { connection->cancel(boost::redis::operation::run); });
 }
 
 // ---- connecting ---------------------------------------------------------------------------------
@@ -133,6 +137,7 @@ Task<void> Link::attempt() {
   if (state_ != State::connecting) state_ = State::connecting;
   const auto connection = make_connection(context_, options_, address_);
   connection_ = connection;
+  why_ = LinkFailure::refused;
   ping();
   boost::redis::config config = connection_config(options_, address_);
   // Its own check stops at an error reply to PING, which a server gives while it loads its data.
@@ -140,6 +145,7 @@ Task<void> Link::attempt() {
   boost::system::error_code error;
   co_await connection->async_run(config, silent(),
                                  asio::redirect_error(asio::use_awaitable, error));
+  if (error == boost::redis::error::resp3_hello) why_ = LinkFailure::rejected;
   connection->cancel();  // what was not written yet
   connection_.reset();
   went_down();
@@ -161,10 +167,9 @@ void Link::came_up() {
 
 void Link::went_down() {
   const bool was_up = std::exchange(state_, State::down) == State::up;
-  if (was_up || failures_ == 0)
-    owner_.report((was_up ? "lost the connection to " : "can't connect to ") + name_of(address_));
+  if (was_up || failures_ == 0) owner_.report(headline(was_up, why_) + name_of(address_));
   if (!was_up) ++failures_;
-  for (Command* command : std::exchange(queue_, {})) fail(*command, LinkFailure::refused);
+  for (Command* command : std::exchange(queue_, {})) fail(*command, why_);
   owner_.changed(*this);
 }
 
@@ -180,7 +185,10 @@ void Link::ping() {
       batch->request, *batch,
       [this, batch, connection = connection_](boost::system::error_code error, std::size_t) {
         completed(batch, static_cast<bool>(error));
-        if (!error && connection == connection_) came_up();
+        // Asked before it was known that HELLO is refused.
+        const bool rejected = batch->ping_error.starts_with("NOAUTH");
+        if (rejected) why_ = LinkFailure::rejected;
+        if (!error && !rejected && connection == connection_) came_up();
       });
 }
 
@@ -209,13 +217,16 @@ void Link::fail(Command& command, LinkFailure failure) {
 }
 
 void Link::send(Command& command) {
-  if (state_ == State::down || stopped_) return fail(command, LinkFailure::refused);
+  if (state_ == State::down || stopped_) return fail(command, why_);
   command.transit.link = this;
   queue_.push_back(&command);
 }
 
 void Link::flush() {
   if (state_ != State::up || queue_.empty() || !connection_) return;
+  // The server serves this connection again once replicas have confirmed, or not in time: what
+  // comes meanwhile goes together then, and waits for them once.
+  if (std::ranges::any_of(in_flight_, [](const auto& batch) { return batch->waits(); })) return;
   auto batch = std::make_shared<Batch>();
   for (Command* command : std::exchange(queue_, {})) batch->add(*command, words_);
   batch->finish(options_);
@@ -238,6 +249,7 @@ void Link::completed(const std::shared_ptr<Batch>& batch, bool lost) {
   for (const Batch::Slot& slot : batch->unanswered())
     if (slot.command != nullptr && slot.role == Batch::Role::command)
       fail(*slot.command, LinkFailure::lost_sent);
+  if (batch->waits()) asio::post(context_, [this] { flush(); });
 }
 
 void Link::withdraw(Command& command) {

@@ -83,7 +83,8 @@ class Link {
 
   State state_ = State::connecting;
   bool stopped_ = false;
-  int failures_ = 0;  // attempts in a row
+  int failures_ = 0;                        // attempts in a row
+  LinkFailure why_ = LinkFailure::refused;  // the last of them failed
   std::shared_ptr<boost::redis::connection> connection_;
   boost::asio::steady_timer pause_;
   boost::asio::steady_timer health_;

@@ -1,5 +1,6 @@
 #include "actionflows/storage/redis/lists.hpp"
 
+#include "actionflows/base/clock.hpp"
 #include "actionflows/storage/redis/indexes.hpp"
 #include "actionflows/storage/redis/records_sink.hpp"
 
@@ -17,12 +18,10 @@ constexpr std::size_t looks_beyond_the_page = 200;
 // it stands for.
 constexpr std::chrono::minutes stale_after{1};
 
-bool is_stale(Timestamp time) {
-  return time + stale_after < std::chrono::system_clock::now();
-}
+bool is_stale(Timestamp time) { return time + stale_after < system_clock().now(); }
 
-std::vector<std::string> all_shards(const Keys& keys, std::string (Keys::*name)(std::size_t)
-                                                          const) {
+std::vector<std::string> all_shards(const Keys& keys,
+                                    std::string (Keys::*name)(std::size_t) const) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < shards; ++i) names.push_back((keys.*name)(i));
   return names;
@@ -136,8 +135,7 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     const Timestamp at = timestamp(kept.number());
     const auto& record = each.reply.records.at(0);
     const bool owned = kept.ok() && (!query.user || kept.rest() == query.user->str());
-    const std::string index =
-        query.user ? indexes.front() : keys.archived(shard_of(id.session()));
+    const std::string index = query.user ? indexes.front() : keys.archived(shard_of(id.session()));
     if (record && owned) {
       page.items.push_back({id, *record});
       if (at != each.entry.time) put_entry(repairs, index, id.str(), at);

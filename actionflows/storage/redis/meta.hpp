@@ -13,7 +13,8 @@ namespace actionflows::redis {
 
 struct Meta {
   bool live = false;
-  Timestamp until;  // the deadline of a live session, the end of the log's retention of an ended one
+  // The deadline of a live session, the end of the log's retention of an ended one.
+  Timestamp until;
   Timestamp last_active;
   std::uint64_t first_sequence = 0;  // of the log; 0: no log
   std::uint64_t last_sequence = 0;

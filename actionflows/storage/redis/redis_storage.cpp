@@ -97,8 +97,7 @@ class RedisStorage final : public StorageDriver {
   void enter(Commands& commands, const Commit& commit, const std::optional<UserId>& owner,
              Texts& added) const;
   Task<void> settle(const Commit& commit, const CommitAnswer::Applied& done,
-                    std::optional<UserId> owner, bool already_entered,
-                    Call::TimePoint deadline);
+                    std::optional<UserId> owner, bool already_entered, Call::TimePoint deadline);
   Task<void> look_after();
   Task<void> look_at_followed();
   void report(const std::string& line) const {
@@ -280,7 +279,8 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   // To one server they go together; the nodes of a cluster know nothing of each other's order.
   if (options_.cluster && !commands.empty()) {
     co_await client_.run(commands.all(), deadline);
-    commands.check("commit", commit.session.str());
+    // The end of a session needs no entry: it makes room where there is none for one.
+    if (!commit.end_session) commands.check("commit", commit.session.str());
     commands = Commands();
   }
   const CommitCommandOptions with{options_, names, channel_, instance_};
@@ -311,8 +311,8 @@ Task<std::optional<UserId>> RedisStorage::owner_of(const SessionKeys& names,
   co_return UserId::parse(meta->user);
 }
 
-// The entries that a commit will need, before it is applied. It may be refused: so what stands there
-// already stays as it is.
+// The entries that a commit will need, before it is applied. It may be refused: so what stands
+// there already stays as it is.
 void RedisStorage::enter(Commands& commands, const Commit& commit,
                          const std::optional<UserId>& owner, Texts& added) const {
   const std::string& name = commit.session.str();
@@ -392,8 +392,7 @@ Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activit
 
 // ---- upkeep -------------------------------------------------------------------------------------
 
-Task<std::uint64_t> RedisStorage::prune_events(const SessionId& session,
-                                               std::uint64_t first_kept) {
+Task<std::uint64_t> RedisStorage::prune_events(const SessionId& session, std::uint64_t first_kept) {
   const auto deadline = client_.deadline();
   const SessionKeys names = keys_of(session);
   Texts reply;
@@ -477,9 +476,9 @@ Task<Health> RedisStorage::health() {
 Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<SessionId> session) {
   const auto deadline = client_.deadline();
   if (!subscriber_.listening()) {
-    const bool listening = co_await asio::co_spawn(client_.first_lane().context(),
-                                                   subscriber_.wait_until_listening(deadline),
-                                                   asio::use_awaitable);
+    const bool listening =
+        co_await asio::co_spawn(client_.first_lane().context(),
+                                subscriber_.wait_until_listening(deadline), asio::use_awaitable);
     if (!listening) throw to_storage_error(LinkFailure::refused, "subscribe", {});
   }
   if (!session) co_return wakeups_.subscribe(std::nullopt);
@@ -543,8 +542,9 @@ std::unique_ptr<StorageDriver> make_redis_storage(RedisOptions options) {
     if (!holds) throw failure(ErrorCode::invalid, what, "open");
   };
   require(!options.servers.empty(), "no Redis server is named");
-  require(options.cluster || options.servers.size() == 1, "several servers are named; is it a "
-                                                          "cluster (redis+cluster://)?");
+  require(options.cluster || options.servers.size() == 1,
+          "several servers are named; is it a "
+          "cluster (redis+cluster://)?");
   require(!options.prefix.empty(), "the prefix of keys is empty");
   require(options.timeout.count() > 0, "the timeout must be positive");
   require(options.wait_replicas >= 0, "wait_replicas must not be negative");

@@ -201,7 +201,9 @@ if logged + n[6] > tonumber(ARGV[4]) and not flag('x') then
   return 'exhausted the session\'s log is full: prune it (limit ' .. ARGV[4] .. ')'
 end
 
--- From here on nothing refuses.
+-- From here on nothing refuses. When its memory is full a server stops a script at its first write,
+-- where that could need more: so what makes room begins with one that can't.
+if flag('x') and m.live then redis.call('PERSIST', hash) end
 local pairs_to_set = {}
 for i = puts, erases - 1, 3 do
   pairs_to_set[#pairs_to_set + 1] = ARGV[i]

@@ -11,8 +11,11 @@ namespace actionflows::redis {
 namespace {
 
 // Longer than anything is kept without being written to.
-constexpr auto name_kept = std::chrono::duration_cast<std::chrono::milliseconds>(
-    std::chrono::days{60});
+constexpr auto name_kept =
+    std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::days{60});
+
+constexpr std::string_view what_happened =
+    "the server has lost its data: it was emptied, restarted without them, or replaced";
 
 std::string random_name() {
   std::array<std::uint8_t, 16> bytes{};
@@ -33,7 +36,7 @@ StoreWatch::StoreWatch(Client& client, const RedisOptions& options, const Keys& 
 std::optional<std::string> StoreWatch::loss() const {
   const std::lock_guard lock(mutex_);
   if (!lost_at_) return std::nullopt;
-  return "the server has lost its data: it was emptied, restarted without them, or replaced";
+  return std::string(what_happened);
 }
 
 void StoreWatch::lose() {
@@ -42,7 +45,7 @@ void StoreWatch::lose() {
     if (lost_at_) return;
     lost_at_ = std::chrono::steady_clock::now();
   }
-  report_("the data of the server are gone: it was emptied, restarted without them, or replaced");
+  report_(std::string(what_happened));
 }
 
 // Whether the names are those that were found there before. Throws what a server answers.

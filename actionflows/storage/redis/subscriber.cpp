@@ -71,9 +71,9 @@ Task<void> Subscriber::run() {
     boost::redis::config config = connection_config(options_, address);
     config.health_check_interval = options_.health_interval;
     boost::system::error_code error;
-    co_await connection->async_run(
-        config, boost::redis::logger(boost::redis::logger::level::disabled),
-        asio::redirect_error(asio::use_awaitable, error));
+    co_await connection->async_run(config,
+                                   boost::redis::logger(boost::redis::logger::level::disabled),
+                                   asio::redirect_error(asio::use_awaitable, error));
     connection->cancel();
     connection_.reset();
     if (!listening_.exchange(false)) ++failures_;

@@ -22,7 +22,8 @@ namespace actionflows::redis {
 // before that thread has ended.
 class Subscriber {
  public:
-  // What this instance has published itself it has told its own followers already: that is passed over.
+  // What this instance has published itself it has told its own followers already: that is passed
+  // over.
   Subscriber(Lane& lane, const RedisOptions& options, std::string channel, std::string instance,
              Wakeups& wakeups);
   ~Subscriber();

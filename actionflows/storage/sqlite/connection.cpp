@@ -25,10 +25,10 @@ void expect_ok(sqlite3* handle, int result) {
 
 StorageError to_storage_error(const DatabaseError& error, std::string operation,
                               std::string record) {
-  const auto make = [&](ErrorCode code, const std::string& what, bool retryable) {
-    StorageError made =
-        failure(code, what + " (" + error.what() + ")", std::move(operation), std::move(record));
+  const auto make = [&](ErrorCode code, const char* message, bool retryable) {
+    StorageError made = failure(code, message, std::move(operation), std::move(record));
     made.retryable = retryable;
+    made.set_cause(error.what());
     return made;
   };
   switch (error.primary()) {

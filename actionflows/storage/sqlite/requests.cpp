@@ -19,7 +19,9 @@ void Request::fail_with_current() {
   } catch (const DatabaseError& error) {
     fail(to_storage_error(error, "storage"));
   } catch (const std::exception& error) {
-    fail(failure(ErrorCode::unavailable, error.what(), "storage"));  // out of memory
+    StorageError told = failure(ErrorCode::unavailable, "there is not enough memory", "storage");
+    told.set_cause(error.what());
+    fail(told);
   }
 }
 

@@ -148,8 +148,10 @@ void sync_folder(const std::string& path) {
 }
 
 StorageError refusal_of(const DatabaseError& error) {
-  const auto tell = [&](ErrorCode code, std::string why) {
-    return failure(code, why + " (" + error.what() + ")", "open");
+  const auto tell = [&](ErrorCode code, const char* why) {
+    StorageError told = refusal(code, why);
+    told.set_cause(error.what());
+    return told;
   };
   switch (error.primary()) {
     case SQLITE_NOTADB:

@@ -122,6 +122,8 @@ TEST_F(SqliteStore, AfterAFailedFsyncNothingIsAcknowledgedUntilItIsOpenedAgain) 
   disk.syncs_left = 0;
   const StorageError first = error_of([&] { commit(Change(s)); });
   EXPECT_EQ(first.code(), ErrorCode::unavailable);
+  EXPECT_THAT(first.what(), HasSubstr("(disk I/O error"));  // whose words never reach a client
+  EXPECT_THAT(first.message(), testing::Not(HasSubstr("I/O")));
   disk.syncs_left = FaultyDisk::never;
   const StorageError second = error_of([&] { commit(Change(s)); });
   EXPECT_EQ(second.code(), ErrorCode::unavailable);

@@ -216,7 +216,7 @@ Task<Health> SqliteStorage::health() {
   Health health;
   health.driver = "sqlite";
   health.durability.level = DurabilityLevel::fsynced;
-  health.detail = writer_.refusal();
+  if (const auto refusal = writer_.refusal()) health.detail = refusal->message();
   try {
     HealthRequest request;
     co_await readers_.ask(request);

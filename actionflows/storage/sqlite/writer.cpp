@@ -46,7 +46,7 @@ Writer::~Writer() {
   thread_.join();
 }
 
-std::string Writer::refusal() const {
+std::optional<StorageError> Writer::refusal() const {
   const std::lock_guard lock(mutex_);
   return refusal_;
 }
@@ -131,10 +131,8 @@ void Writer::fail(const Group& group, const DatabaseError& error) {
 }
 
 void Writer::refuse(const Group& group) {
-  StorageError told = failure(ErrorCode::unavailable, refusal(), "commit");
-  told.retryable = false;
   for (WriteRequest* request : group) {
-    request->fail(told);
+    request->fail(*refusal_);
     request->answer();
   }
 }
@@ -163,9 +161,14 @@ void Writer::roll_back() {
 // Nothing is written any more: after an error of the disk nobody knows what it holds.
 void Writer::break_off(const DatabaseError& error) {
   if (std::exchange(broken_, true)) return;
+  StorageError told = failure(ErrorCode::unavailable,
+                              "the disk has failed to keep a write; nothing is written until the "
+                              "storage is opened again",
+                              "commit");
+  told.retryable = false;
+  told.set_cause(error.what());
   const std::lock_guard lock(mutex_);
-  refusal_ = std::string("the disk has failed to keep a write (") + error.what() +
-             "); nothing is written until the storage is opened again";
+  refusal_ = std::move(told);
 }
 
 // ---- upkeep -------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ class Writer {
   // Somebody has subscribed: from now on the commits of other processes are looked for.
   void look_for_others() { inbox_.wake(); }
 
-  // Why it refuses to write; empty: it writes.
-  [[nodiscard]] std::string refusal() const;
+  // Why it refuses to write; nullopt: it writes.
+  [[nodiscard]] std::optional<StorageError> refusal() const;
 
   // For measuring: how many transactions have been committed for how many requests.
   struct Counts {
@@ -104,7 +104,7 @@ class Writer {
   // with locks of their own
   Inbox inbox_;
   mutable std::mutex mutex_;
-  std::string refusal_;  // guarded by mutex_; written by the thread only
+  std::optional<StorageError> refusal_;  // guarded by mutex_; written by the thread only
   std::atomic<std::uint64_t> transactions_{0};
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::int64_t> log_pages_{0};     // in the log

@@ -176,6 +176,12 @@ class TestServer {
       throw failure(ErrorCode::corrupt, "field secret", "get_session", "s1");
       co_return Response(204);
     });
+    router.add(Method::get, "/away", [](Request&) -> Task<Response> {
+      StorageError error(ErrorCode::unavailable, "the disk has failed");
+      error.set_cause("secret of /etc/passwd");
+      throw error;
+      co_return Response(204);
+    });
   }
 
   struct CountAtEnd {
