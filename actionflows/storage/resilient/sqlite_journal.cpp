@@ -123,9 +123,9 @@ std::uint64_t number_of(Database& database, const char* sql) {
 }
 
 std::string checksum_of(std::uint64_t id, std::string_view kind, std::string_view at,
-                        std::string_view text) {
+                        std::string_view text, std::string_view poison) {
   std::string row = std::to_string(id);
-  for (const std::string_view part : {kind, at, text}) row.append("\n").append(part);
+  for (const std::string_view part : {kind, at, text, poison}) row.append("\n").append(part);
   return hex(sha256(row));
 }
 
@@ -153,7 +153,8 @@ void set_up(Database& database, const std::string& path) {
 
 struct Found {
   std::vector<JournalEntry> sound;
-  std::vector<std::uint64_t> damaged;   // rows whose content is not what was written
+  std::size_t damaged = 0;              // rows whose content is not what was written
+  std::size_t sound_before = 0;         // how many of `sound` come before the first of them
   std::optional<DatabaseFailure> ends;  // the file can't be read any further
 };
 
@@ -163,7 +164,7 @@ std::optional<JournalEntry> entry_of(const Query& row) {
   const std::string kind = row.text(1);
   const std::string at = row.text(2);
   const std::string text = row.text(3);
-  if (row.text(4) != checksum_of(entry.id, kind, at, text)) return std::nullopt;
+  if (row.text(4) != checksum_of(entry.id, kind, at, text, row.text(5))) return std::nullopt;
   const auto known = parse_kind(kind);
   const auto when = parse_rfc3339(at);
   if (!known || !when) return std::nullopt;
@@ -186,7 +187,7 @@ Found read_all(Database& database) {
       if (auto entry = entry_of(rows)) {
         found.sound.push_back(*std::move(entry));
       } else {
-        found.damaged.push_back(rows.number(0));
+        if (found.damaged++ == 0) found.sound_before = found.sound.size();
       }
     }
   } catch (const DatabaseFailure& failed) {
@@ -263,10 +264,10 @@ class SqliteJournal final : public Journal {
   bool retry(std::uint64_t id) override {
     const std::lock_guard lock(mutex_);
     return telling_failures([&] {
-      Query(*database_, "UPDATE entry SET poison = '' WHERE id = ? AND poison <> ''")
-          .bind(1, id)
-          .next();
-      return sqlite3_changes(database_->get()) != 0;
+      Query row(*database_, "SELECT poison FROM entry WHERE id = ?");
+      const bool set_aside = row.bind(1, id).next() && !row.text(0).empty();
+      if (set_aside) set_poison(id, {});
+      return set_aside;
     });
   }
 
@@ -315,37 +316,42 @@ class SqliteJournal final : public Journal {
         .bind(2, kind)
         .bind(3, at)
         .bind(4, text)
-        .bind(5, checksum_of(id, kind, at, text))
+        .bind(5, checksum_of(id, kind, at, text, reason))
         .bind(6, reason)
         .next();
   }
 
   void set_poison(std::uint64_t id, std::string_view reason) {
-    Query(*database_, "UPDATE entry SET poison = ? WHERE id = ?")
+    Query row(*database_, "SELECT kind, at, text FROM entry WHERE id = ?");
+    if (!row.bind(1, id).next()) return;
+    Query(*database_, "UPDATE entry SET poison = ?, checksum = ? WHERE id = ?")
         .bind(1, reason)
-        .bind(2, id)
+        .bind(2, checksum_of(id, row.text(0), row.text(1), row.text(2), reason))
+        .bind(3, id)
         .next();
   }
 
   // What was damaged while nobody had the file open.
   void take_stock() {
     Found found = read_all(*database_);
-    if (!found.ends) found.ends = damage_in(*database_);
-    if (found.damaged.empty() && !found.ends) return;
-    const std::uint64_t first_damaged =
-        found.damaged.empty() ? last_id_ + 1 : found.damaged.front();
+    const bool read_to_its_end = !found.ends;
+    if (read_to_its_end) found.ends = damage_in(*database_);
+    if (found.damaged == 0 && !found.ends) return;
+    // Entries are missing, and nothing tells where: all are suspect.
+    if (found.damaged == 0) found.sound_before = read_to_its_end ? 0 : found.sound.size();
     const std::string kept_as = renew(found.sound);
     constexpr const char* reason = "follows a damaged entry of the journal";
     std::size_t set_aside = 0;
-    for (const JournalEntry& entry : found.sound) {
-      if (entry.id < first_damaged || !entry.poison.empty()) continue;
+    for (std::size_t i = found.sound_before; i < found.sound.size(); ++i) {
+      const JournalEntry& entry = found.sound[i];
+      if (!entry.poison.empty()) continue;
       set_poison(entry.id, reason);
       ++set_aside;
     }
     damage_ = "the journal was damaged: " + std::to_string(found.sound.size()) +
               " entries are sound, " + std::to_string(set_aside) +
-              " of them follow a damaged one and are set aside; " +
-              std::to_string(found.damaged.size()) + " could not be understood";
+              " of them follow a damaged one and are set aside; " + std::to_string(found.damaged) +
+              " could not be understood";
     if (found.ends)
       damage_ += ", and the file could not be read to its end: " + found.ends->message;
     damage_ += "; the damaged file is kept as " + kept_as;
