@@ -1,5 +1,6 @@
-// What most sources include, directly or through each other: read by the compiler once per target.
-// Only a matter of speed: every file includes what it uses.
+// What most sources include, directly or through each other: read by the compiler once for all of
+// the sources and once more for the tests. Only a matter of speed: every file includes what it
+// uses.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,14 @@
 namespace actionflows {
 
 using Timestamp = std::chrono::sys_time<std::chrono::milliseconds>;
+
+// Milliseconds since 1970-01-01T00:00:00Z, and back: how stores and other programs keep times.
+constexpr std::int64_t to_unix_milliseconds(Timestamp time) {
+  return time.time_since_epoch().count();
+}
+constexpr Timestamp from_unix_milliseconds(std::int64_t count) {
+  return Timestamp(std::chrono::milliseconds(count));
+}
 
 // The length of every text that format_rfc3339 makes: 2026-02-11T20:31:53.375Z.
 inline constexpr std::size_t rfc3339_length = 24;

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "actionflows/base/bytes.hpp"
+#include "actionflows/base/error.hpp"
 #include "actionflows/base/task.hpp"
 #include "actionflows/base/time.hpp"
 #include "actionflows/model/ids.hpp"
@@ -216,9 +217,13 @@ struct ListedSession {
 // `next` is where the following page begins; nullopt: this was the last. A page may hold fewer than
 // `limit` and still have a next: so a driver need not look at everything for a filter that fits
 // little.
+//
+// What can't be understood stands in `corrupt`, with the session or chain in `record`; the others
+// of the page are there.
 struct SessionPage {
   std::vector<ListedSession> items;
   std::optional<ListPosition> next;
+  std::vector<StorageError> corrupt;
   Provenance provenance;
 };
 
@@ -230,6 +235,7 @@ struct ArchivedChain {
 struct ArchivePage {
   std::vector<ArchivedChain> items;
   std::optional<ListPosition> next;
+  std::vector<StorageError> corrupt;
   Provenance provenance;
 };
 

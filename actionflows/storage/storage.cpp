@@ -363,10 +363,11 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
   if (filter.state) query.state = std::string(to_string(*filter.state));
   if (page.cursor) query.after = decode_position(ListKind::sessions, *page.cursor);
   query.limit = page.limit;
-  const SessionPage found = co_await driver_->list_sessions(query);
+  SessionPage found = co_await driver_->list_sessions(query);
   if (context.report != nullptr) context.report->provenance = found.provenance;
 
   Page<Session> result;
+  result.corrupt = std::move(found.corrupt);
   const Timestamp now = clock_.now();
   for (const ListedSession& item : found.items) {
     if (item.activity.expires <= now) continue;

@@ -239,9 +239,10 @@ Task<Page<Chain>> Storage::list_archive(std::optional<UserId> user, PageQuery pa
   query.user = std::move(user);
   if (page.cursor) query.after = decode_position(ListKind::archive, *page.cursor);
   query.limit = page.limit;
-  const ArchivePage found = co_await driver_->list_archive(query);
+  ArchivePage found = co_await driver_->list_archive(query);
   if (context.report != nullptr) context.report->provenance = found.provenance;
   Page<Chain> result;
+  result.corrupt = std::move(found.corrupt);
   for (const ArchivedChain& item : found.items) {
     try {
       result.items.push_back(decode_record<Chain>(item.record, item.id.str(), "list_archive"));

@@ -37,6 +37,16 @@ TEST_P(DriverConformance, SweepNamesTheExpiredAndLeavesThem) {
   EXPECT_FALSE(names(sweep_all(driver(), early + 3h), s));
 }
 
+// RedisStorage once kept the refused commit's deadline where its user was another.
+TEST_P(DriverConformance, SweepGoesByTheSessionWhateverWasRefusedBefore) {
+  const SessionId s = new_session();
+  Change late(s, early);
+  late.active_until(early + 3h).list_as(new_user(), "active");
+  EXPECT_THROW(commit(late), StorageError);
+  commit(Change(s, early).create(new_user()));
+  EXPECT_TRUE(names(sweep_all(driver(), early + 1h), s));
+}
+
 TEST_P(DriverConformance, SweepIsBounded) {
   const UserId ann = new_user();
   std::set<SessionId> expired;

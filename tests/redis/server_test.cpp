@@ -342,6 +342,106 @@ TEST(RedisData, WhatCantBeReadIsCorrupt) {
   EXPECT_EQ(error_of(driver->commit(Change(s))).value().code(), ErrorCode::corrupt);
 }
 
+// A page once failed as a whole where one of its records could not be read.
+TEST(RedisData, ListsNameWhatCantBeReadAndServeTheRest) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const UserId ann = user_named("ann");
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    run(driver->commit(Change(session_named(name)).create(ann).put(chain(1)).put(chain(2))));
+  for (const char* name : {"d", "e"}) {
+    run(driver->commit(Change(session_named(name)).move_to_archive(1).move_to_archive(2)));
+  }
+  server.text({"HSET", "af:{a}", "session", "no version"});
+  server.text({"HSET", "af:{b}", "meta", "nonsense"});
+  EXPECT_EQ(server.text({"DEL", "af:{c}"}), "1");
+  EXPECT_EQ(server.text({"SET", "af:{c}", "not ours"}), "OK");
+  server.text({"HSET", "af:{e}:archive", "c1", "no version"});
+  for (const bool of_all : {false, true}) {
+    ListQuery query;
+    if (!of_all) query.user = ann;
+    const SessionPage page = run(driver->list_sessions(query));
+    EXPECT_EQ(page.items.size(), 2u);
+    ASSERT_EQ(page.corrupt.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(page.corrupt[i].code(), ErrorCode::corrupt);
+      EXPECT_EQ(page.corrupt[i].record, std::string(1, static_cast<char>('a' + i)));
+    }
+    const ArchivePage archive = run(driver->list_archive(query));
+    EXPECT_EQ(archive.items.size(), 3u);
+    ASSERT_EQ(archive.corrupt.size(), 1u);
+    EXPECT_EQ(archive.corrupt[0].record, "e.c1");
+  }
+}
+
+// A sweep once failed as a whole where one of what was due could not be read.
+TEST(RedisData, SweepsPassOverWhatCantBeRead) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const UserId ann = user_named("ann");
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    run(driver->commit(Change(session_named(name), now).create(ann).put(chain(1))));
+  for (const char* name : {"d", "e"})
+    run(driver->commit(Change(session_named(name), now).move_to_archive(1).end()));
+  server.text({"HSET", "af:{a}", "meta", "nonsense"});
+  for (const char* key : {"af:{b}", "af:{d}"}) {
+    EXPECT_EQ(server.text({"DEL", key}), "1");
+    EXPECT_EQ(server.text({"SET", key, "not ours"}), "OK");
+  }
+  SweepQuery query;
+  query.now = now + 24h * 40;
+  const SweepResult result = run(driver->sweep(query));
+  EXPECT_EQ(result.expired, std::vector{session_named("c")});
+  EXPECT_EQ(result.logs_removed, 1u);
+  EXPECT_EQ(result.chains_removed, 1u);
+  EXPECT_FALSE(result.more);
+}
+
+// Each of the expired sessions is named to one of four instances, which end it.
+TEST(RedisSweeps, OfSeveralInstancesDoNothingTwice) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  std::vector<std::unique_ptr<StorageDriver>> drivers;
+  for (int i = 0; i < 4; ++i) drivers.push_back(open(server));
+  const Timestamp now = system_clock().now();
+  const std::size_t sessions = 400;
+  for (std::size_t i = 0; i < sessions; ++i) {
+    const SessionId id = session_named("s" + std::to_string(i));
+    run(drivers[i % 4]->commit(Change(id, now).create(user_named("ann"))));
+  }
+  std::mutex mutex;
+  std::vector<SessionId> named;
+  std::vector<int> ended_by(4, 0);
+  const auto work = [&](std::size_t i) -> Task<void> {
+    SweepQuery query;
+    query.now = now + 2h;
+    query.limit = 20;
+    SweepResult result;
+    do {
+      result = co_await drivers[i]->sweep(query);
+      for (const SessionId& id : result.expired) {
+        Change end(id, query.now);
+        end.only_if(Precondition::expired).end();
+        co_await drivers[i]->commit(end);  // throws where another has ended it
+        const std::lock_guard lock(mutex);
+        named.push_back(id);
+        ++ended_by[i];
+      }
+    } while (result.more);
+  };
+  std::vector<Task<void>> tasks;
+  for (std::size_t i = 0; i < 4; ++i) tasks.push_back(work(i));
+  run_together(std::move(tasks), 4);
+  EXPECT_EQ(named.size(), sessions);
+  std::ranges::sort(named);
+  EXPECT_EQ(std::ranges::adjacent_find(named), named.end());
+  EXPECT_GT(std::ranges::count_if(ended_by, [](int count) { return count > 0; }), 1);
+  for (const SessionId& id : named) EXPECT_EQ(last_sequence(*drivers[0], id), 2u);
+}
+
 TEST(RedisData, FullMemoryIsExhaustedAndASessionCanStillBeEnded) {
   NEEDS_REDIS();
   const RedisServer server;

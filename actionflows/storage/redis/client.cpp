@@ -42,10 +42,6 @@ void Client::join() {
   for (const auto& lane : lanes_) lane->join();
 }
 
-bool Client::reachable() const {
-  return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->reachable(); });
-}
-
 Call::TimePoint Client::deadline() const {
   return std::chrono::steady_clock::now() + options_.timeout;
 }

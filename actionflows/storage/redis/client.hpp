@@ -37,8 +37,6 @@ class Client {
   Task<void> run(Command& command, Call::TimePoint deadline, std::string operation,
                  std::string record);
 
-  [[nodiscard]] bool reachable() const;
-
   // The lane on whose thread the driver's own work runs.
   [[nodiscard]] Lane& first_lane() { return *lanes_.front(); }
 

@@ -38,7 +38,7 @@ std::map<std::uint32_t, std::uint32_t> counts_of(const Commit& commit) {
 
 void add_head(Command& command, const Commit& commit, const CommitCommandOptions& with) {
   const DriverLimits& limits = with.options.limits;
-  command.number(milliseconds(commit.at)).arg(commit.operation_id);
+  command.number(to_unix_milliseconds(commit.at)).arg(commit.operation_id);
   command.copy({flags_of(commit, limits)});
   command.count(limits.max_events).number(limits.touch_interval.count());
   command.number(limits.log_retention.count()).number(limits.archive_retention.count());
@@ -49,8 +49,8 @@ void add_head(Command& command, const Commit& commit, const CommitCommandOptions
     command.arg("");
   }
   if (commit.activity) {
-    command.number(milliseconds(commit.activity->expires));
-    command.number(milliseconds(commit.activity->last_active));
+    command.number(to_unix_milliseconds(commit.activity->expires));
+    command.number(to_unix_milliseconds(commit.activity->last_active));
   } else {
     command.arg("").arg("");
   }
@@ -118,8 +118,8 @@ CommitAnswer::Applied CommitAnswer::applied() const {
   done.result.first_sequence = words.count();
   done.result.last_sequence = words.count();
   done.result.repeated = words.count() == 1;
-  done.result.activity.expires = timestamp(words.number());
-  done.result.activity.last_active = timestamp(words.number());
+  done.result.activity.expires = from_unix_milliseconds(words.number());
+  done.result.activity.last_active = from_unix_milliseconds(words.number());
   done.moved = words.count() == 1;
   const std::string_view old_user = words.next();
   auto user = UserId::parse(words.rest());

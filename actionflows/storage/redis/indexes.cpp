@@ -14,7 +14,7 @@ std::optional<Timestamp> time_of(std::string_view score) {
   double value = 0;
   const auto [end, error] = std::from_chars(score.data(), score.data() + score.size(), value);
   if (error != std::errc() || end != score.data() + score.size()) return std::nullopt;
-  return timestamp(-static_cast<std::int64_t>(value));
+  return from_unix_milliseconds(-static_cast<std::int64_t>(value));
 }
 
 bool comes_before(const ListPosition& a, const ListPosition& b) {
@@ -28,10 +28,10 @@ void put_entry(Commands& commands, const std::string& key, const std::string& na
   Command& add = commands.add(Command("ZADD", key, reply));
   add.copy({key});
   if (mode == Entry::if_absent) add.arg("NX");
-  add.number(-milliseconds(time)).copy({name});
+  add.number(-to_unix_milliseconds(time)).copy({name});
   commands.add(Command("PEXPIREAT", key, nothing()))
       .copy({key})
-      .number(milliseconds(std::max(time, system_clock().now()) + index_kept));
+      .number(to_unix_milliseconds(std::max(time, system_clock().now()) + index_kept));
 }
 
 void remove_entry(Commands& commands, const std::string& key, const std::string& name) {
@@ -46,7 +46,7 @@ Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
   for (std::size_t i = 0; i < keys.size(); ++i) {
     Command command(scripts().list, {keys[i]}, replies[i]);
     if (after) {
-      command.number(-milliseconds(after->time)).copy({after->name});
+      command.number(-to_unix_milliseconds(after->time)).copy({after->name});
     } else {
       command.arg("-inf").arg("");
     }

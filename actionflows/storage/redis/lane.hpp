@@ -10,7 +10,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 
-#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
@@ -23,7 +22,7 @@
 
 namespace actionflows::redis {
 
-// Thread-safety: `submit` and `reachable`: from any thread; the rest as said.
+// Thread-safety: `submit`: from any thread; the rest as said.
 class Lane final : public Link::Owner {
  public:
   // `reports`: told of connections made and lost; empty: nobody is.
@@ -38,9 +37,6 @@ class Lane final : public Link::Owner {
   void close();
   // Returns once the thread has ended; after `close`.
   void join();
-
-  // Whether a connection to every node that is needed stands.
-  [[nodiscard]] bool reachable() const { return reachable_; }
 
   // ---- for what else runs on this lane's thread
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
@@ -80,7 +76,6 @@ class Lane final : public Link::Owner {
   const RedisOptions& options_;
   const std::function<void(const std::string&)> reports_;
 
-  std::atomic<bool> reachable_{false};
   std::mutex mutex_;
   // guarded by mutex_
   std::vector<Call*> inbox_;
@@ -89,6 +84,7 @@ class Lane final : public Link::Owner {
   // the thread's
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  bool reachable_ = false;  // a connection to every node that is needed stands
   boost::asio::steady_timer deadline_timer_;
   boost::asio::steady_timer upkeep_timer_;
   bool closing_ = false;

@@ -34,6 +34,12 @@ struct Found {
   std::string field;
   RecordsSink reply{true};
   Texts kept;
+  std::vector<const Command*> commands;  // that the replies are to
+
+  void check(const std::string& operation) const {
+    for (const Command* command : commands) command->check(operation, entry.name);
+    reply.check(entry.name);
+  }
 };
 
 bool belongs(const ListQuery& query, const Meta& meta) {
@@ -41,19 +47,22 @@ bool belongs(const ListQuery& query, const Meta& meta) {
   return !query.user || meta.user == query.user->str();
 }
 
+// Reads what one entry stands for; what of it can't be understood is told in the page, and the
+// others are served.
+template <class Page, class Reading>
+void take(Page& page, const Reading& reading) {
+  try {
+    reading();
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    page.corrupt.push_back(error);
+  }
+}
+
 // What is found misplaced is put right, for the next reader; not being able to is no failure.
 Task<void> repair(Client& client, Commands commands, Call::TimePoint deadline) {
   if (commands.empty()) co_return;
   co_await client.run(commands.all(), deadline);
-}
-
-// Reads the records of sessions that an index names.
-Task<void> read_sessions(Client& client, std::deque<Found>& found, Call::TimePoint deadline) {
-  Commands commands;
-  for (Found& each : found)
-    commands.add(Command("HMGET", each.key, each.reply)).arg(each.key).arg("meta").arg("session");
-  co_await client.run(commands.all(), deadline);
-  commands.check("list_sessions", {});
 }
 
 }  // namespace
@@ -72,28 +81,37 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
   const Listing listing =
       co_await list_entries(client, indexes, query.after, looks, deadline, "list_sessions");
   std::deque<Found> found;
+  Commands commands;
   for (const ListPosition& entry : listing.entries) {
     const auto id = SessionId::parse(entry.name);
-    if (id) found.emplace_back(Found{entry, keys.session(*id), {}, RecordsSink(true), {}});
+    if (!id) continue;
+    Found& each =
+        found.emplace_back(Found{entry, keys.session(*id), {}, RecordsSink(true), {}, {}});
+    Command& command = commands.add(Command("HMGET", each.key, each.reply));
+    command.arg(each.key).arg("meta").arg("session");
+    each.commands = {&command};
   }
-  co_await read_sessions(client, found, deadline);
+  co_await client.run(commands.all(), deadline);
 
   Commands repairs;
-  for (const Found& each : found) {
-    if (page.items.size() == query.limit) break;
-    page.next = each.entry;
+  const auto read = [&](const Found& each) {
+    each.check("list_sessions");
     const SessionId id = *SessionId::parse(each.entry.name);
-    each.reply.check(id.str());
     const auto meta = each.reply.meta(id.str());
     const std::string index = query.user ? indexes.front() : keys.sessions(shard_of(id));
     if (!meta || !belongs(query, *meta)) {
       if (is_stale(each.entry.time)) remove_entry(repairs, index, id.str());
-      continue;
+      return;
     }
     if (meta->until != each.entry.time) put_entry(repairs, index, id.str(), meta->until);
     const auto& record = each.reply.records.at(0);
-    if (!record || (query.state && meta->state != *query.state)) continue;
+    if (!record || (query.state && meta->state != *query.state)) return;
     page.items.push_back({id, *record, meta->activity()});
+  };
+  for (const Found& each : found) {
+    if (page.items.size() == query.limit) break;
+    page.next = each.entry;
+    take(page, [&] { read(each); });
   }
   const bool all_seen = !page.next || found.empty() || *page.next == found.back().entry;
   if (all_seen && !listing.more) page.next.reset();
@@ -120,19 +138,21 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     if (!id) continue;
     const std::string field = field_of(RecordKey::of_chain(id->number()));
     Found& each = found.emplace_back(
-        Found{entry, keys.archive(id->session()), field, RecordsSink(false), {}});
-    commands.add(Command("HMGET", each.key, each.reply)).arg(each.key).arg(each.field);
-    commands.add(Command("HGET", each.key, each.kept)).arg(each.key).copy({each.field, ".at"});
+        Found{entry, keys.archive(id->session()), field, RecordsSink(false), {}, {}});
+    Command& record = commands.add(Command("HMGET", each.key, each.reply));
+    record.arg(each.key).arg(each.field);
+    Command& kept = commands.add(Command("HGET", each.key, each.kept));
+    kept.arg(each.key).copy({each.field, ".at"});
+    each.commands = {&record, &kept};
   }
   co_await client.run(commands.all(), deadline);
-  commands.check("list_archive", {});
 
   Commands repairs;
-  for (const Found& each : found) {
+  const auto read = [&](const Found& each) {
+    each.check("list_archive");
     const ChainId id = *ChainId::parse(each.entry.name);
-    each.reply.check(id.str());
     Words kept(each.kept.at(0));  // when it was archived, and whose it was
-    const Timestamp at = timestamp(kept.number());
+    const Timestamp at = from_unix_milliseconds(kept.number());
     const auto& record = each.reply.records.at(0);
     const bool owned = kept.ok() && (!query.user || kept.rest() == query.user->str());
     const std::string index = query.user ? indexes.front() : keys.archived(shard_of(id.session()));
@@ -142,7 +162,8 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
     } else if (is_stale(each.entry.time)) {
       remove_entry(repairs, index, id.str());
     }
-  }
+  };
+  for (const Found& each : found) take(page, [&] { read(each); });
   if (listing.more) page.next = listing.entries.back();
   co_await repair(client, std::move(repairs), deadline);
   co_return page;

@@ -24,8 +24,8 @@ std::optional<Meta> parse_meta(std::string_view text) {
   Words words(text);
   Meta meta;
   meta.live = words.next() == "1";
-  meta.until = timestamp(words.number());
-  meta.last_active = timestamp(words.number());
+  meta.until = from_unix_milliseconds(words.number());
+  meta.last_active = from_unix_milliseconds(words.number());
   meta.first_sequence = words.count();
   meta.last_sequence = words.count();
   meta.last_archived = static_cast<std::uint32_t>(words.count());

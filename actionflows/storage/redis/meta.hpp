@@ -46,11 +46,4 @@ class Words {
   bool ok_ = true;
 };
 
-inline std::int64_t milliseconds(Timestamp time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-inline Timestamp timestamp(std::int64_t milliseconds) {
-  return Timestamp(std::chrono::milliseconds(milliseconds));
-}
-
 }  // namespace actionflows::redis

@@ -65,6 +65,15 @@ std::uint64_t to_count(const std::string& text) {
   return value;
 }
 
+// Whether a commit's entries for its session were new: "0", something stood there, of an earlier
+// life or of a commit that was refused, and its time may be another.
+struct Entered {
+  Texts of_user;
+  Texts of_all;
+
+  [[nodiscard]] bool something_stood() const { return of_user.at(0) == "0" || of_all.at(0) == "0"; }
+};
+
 class RedisStorage final : public StorageDriver {
  public:
   explicit RedisStorage(RedisOptions options);
@@ -95,9 +104,9 @@ class RedisStorage final : public StorageDriver {
   Task<std::optional<UserId>> owner_of(const SessionKeys& names, Call::TimePoint deadline,
                                        const std::string& session);
   void enter(Commands& commands, const Commit& commit, const std::optional<UserId>& owner,
-             Texts& added) const;
+             Entered& entered) const;
   Task<void> settle(const Commit& commit, const CommitAnswer::Applied& done,
-                    std::optional<UserId> owner, bool already_entered, Call::TimePoint deadline);
+                    std::optional<UserId> owner, bool something_stood, Call::TimePoint deadline);
   Task<void> look_after();
   Task<void> look_at_followed();
   void report(const std::string& line) const {
@@ -272,10 +281,10 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   if (!commit.archive.empty() && !owner)
     owner = co_await owner_of(names, deadline, commit.session.str());
 
-  Texts added;
+  Entered entered;
   CommitAnswer answer(commit, wakeups_);
   Commands commands;
-  enter(commands, commit, owner, added);
+  enter(commands, commit, owner, entered);
   // To one server they go together; the nodes of a cluster know nothing of each other's order.
   if (options_.cluster && !commands.empty()) {
     co_await client_.run(commands.all(), deadline);
@@ -295,7 +304,7 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   done.result.durability.level = DurabilityLevel::redis;
   if (options_.wait_replicas > 0 && command.replicas() >= options_.wait_replicas)
     done.result.durability.replicas = command.replicas();
-  co_await settle(commit, done, owner, added.at(0) == "0", deadline);
+  co_await settle(commit, done, owner, entered.something_stood(), deadline);
   co_return done.result;
 }
 
@@ -315,13 +324,14 @@ Task<std::optional<UserId>> RedisStorage::owner_of(const SessionKeys& names,
 // The entries that a commit will need, before it is applied. It may be refused: so what stands
 // there already stays as it is.
 void RedisStorage::enter(Commands& commands, const Commit& commit,
-                         const std::optional<UserId>& owner, Texts& added) const {
+                         const std::optional<UserId>& owner, Entered& entered) const {
   const std::string& name = commit.session.str();
   const std::size_t shard = shard_of(commit.session);
   if (commit.listed && commit.activity) {
     const Timestamp until = commit.activity->expires;
-    put_entry(commands, keys_.user(commit.listed->user), name, until, Entry::if_absent, added);
-    put_entry(commands, keys_.sessions(shard), name, until, Entry::if_absent);
+    put_entry(commands, keys_.user(commit.listed->user), name, until, Entry::if_absent,
+              entered.of_user);
+    put_entry(commands, keys_.sessions(shard), name, until, Entry::if_absent, entered.of_all);
   }
   if (owner) {
     for (const std::uint32_t number : commit.archive) {
@@ -338,7 +348,7 @@ void RedisStorage::enter(Commands& commands, const Commit& commit,
 // What a commit leaves to do. It has been applied, so nothing here can fail it: what is not done is
 // put right by readers and sweeps.
 Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applied& done,
-                                std::optional<UserId> owner, bool already_entered,
+                                std::optional<UserId> owner, bool something_stood,
                                 Call::TimePoint deadline) {
   if (done.result.repeated) co_return;
   const std::string& name = commit.session.str();
@@ -349,7 +359,7 @@ Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applie
     put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention);
     remove_entry(commands, keys_.user(done.user), name);
     remove_entry(commands, keys_.sessions(shard), name);
-  } else if ((done.moved && (already_entered || !creates_session(commit))) || done.old_user) {
+  } else if ((done.moved && (something_stood || !creates_session(commit))) || done.old_user) {
     put_entry(commands, keys_.user(done.user), name, done.result.activity.expires);
     put_entry(commands, keys_.sessions(shard), name, done.result.activity.expires);
   }
@@ -372,7 +382,8 @@ Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activit
   const SessionKeys names = keys_of(session);
   Texts reply;
   Command command(scripts().touch, {names.hash, names.log, names.archive}, reply);
-  command.number(milliseconds(activity.last_active)).number(milliseconds(activity.expires));
+  command.number(to_unix_milliseconds(activity.last_active))
+      .number(to_unix_milliseconds(activity.expires));
   command.number(options_.limits.touch_interval.count());
   command.number(options_.limits.log_retention.count());
   co_await client_.run(command, deadline, "touch", session.str());
@@ -382,7 +393,7 @@ Task<bool> RedisStorage::touch(const SessionId& session, const Activity& activit
     co_return false;
   }
   if (words.next() != "1") co_return true;
-  const Timestamp until = timestamp(words.number());
+  const Timestamp until = from_unix_milliseconds(words.number());
   Commands commands;
   if (const auto user = UserId::parse(words.rest()))
     put_entry(commands, keys_.user(*user), session.str(), until);

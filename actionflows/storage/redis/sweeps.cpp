@@ -6,7 +6,9 @@
 #include <array>
 #include <chrono>
 #include <deque>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace actionflows::redis {
 namespace {
@@ -17,18 +19,6 @@ constexpr auto claim_time = 10s;
 
 using Replies = std::array<Texts, shards>;
 
-// Asks every shard of an index for entries at or before a time, the earliest first.
-void ask_due(Commands& commands, const std::string& key, Timestamp until, std::size_t count,
-             Texts& reply) {
-  commands.add(Command("ZREVRANGEBYSCORE", key, reply))
-      .copy({key})
-      .arg("+inf")
-      .number(-milliseconds(until))
-      .arg("LIMIT")
-      .arg("0")
-      .count(count);
-}
-
 struct Sweep {
   Client& client;
   const Keys& keys;
@@ -37,26 +27,104 @@ struct Sweep {
   SweepResult result;
 };
 
+// What can't be understood is looked at again after so long, and does not hold up the others.
+constexpr auto damaged_again = 1h;
+
+// Whether a command failed because what stands there can't be understood. Throws all else.
+bool damaged(const Command& command, const std::string& record) {
+  try {
+    command.check("sweep", record);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    return true;
+  }
+  return false;
+}
+
+// The members of an index's shards at or before a time: of each shard the earliest, one more than
+// are asked for.
+Task<std::vector<std::string>> due_members(Sweep& sweep,
+                                           std::string (Keys::*index)(std::size_t) const,
+                                           Timestamp until) {
+  Replies replies;
+  Commands commands;
+  for (std::size_t i = 0; i < shards; ++i) {
+    const std::string key = (sweep.keys.*index)(i);
+    commands.add(Command("ZREVRANGEBYSCORE", key, replies[i]))
+        .copy({key})
+        .arg("+inf")
+        .number(-to_unix_milliseconds(until))
+        .arg("LIMIT")
+        .arg("0")
+        .count(sweep.query.limit + 1);
+  }
+  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  commands.check("sweep", {});
+  std::vector<std::string> members;
+  for (const Texts& reply : replies)
+    for (std::size_t i = 0; i < reply.texts.size(); ++i) members.emplace_back(reply.at(i));
+  co_return members;
+}
+
+// Those that are ids, as many as one call does.
+template <class Id>
+std::vector<Id> take_ids(Sweep& sweep, const std::vector<std::string>& members) {
+  std::vector<Id> ids;
+  for (const std::string& member : members) {
+    auto id = Id::parse(member);
+    if (!id) continue;
+    if (ids.size() == sweep.query.limit) {
+      sweep.result.more = true;
+      break;
+    }
+    ids.push_back(*std::move(id));
+  }
+  return ids;
+}
+
+// A script that removes something of a session, and what it says.
+struct Drop {
+  Drop(const Keys& keys, const SessionId& session)
+      : hash(keys.session(session)), log(keys.log(session)), archive(keys.archive(session)) {}
+
+  Command& add_to(Commands& commands, const Script& script) {
+    Command& added = commands.add(Command(script, {hash, log, archive}, verdict));
+    command = &added;
+    return added;
+  }
+
+  const std::string hash;
+  const std::string log;
+  const std::string archive;
+  Texts verdict;
+  const Command* command = nullptr;
+};
+
 // ---- sessions past their deadline
 
 struct Due {
   SessionId id;
   std::string key;
   Texts meta;
+  const Command* command = nullptr;
 };
 
 // An entry may be late or early: the session itself tells.
 Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
   Commands commands;
-  for (Due& each : due)
-    commands.add(Command("HGET", each.key, each.meta)).arg(each.key).arg("meta");
+  for (Due& each : due) {
+    Command& command = commands.add(Command("HGET", each.key, each.meta));
+    each.command = &command.arg(each.key).arg("meta");
+  }
   co_await sweep.client.run(commands.all(), sweep.client.deadline());
-  commands.check("sweep", {});
   Commands repairs;
   for (const Due& each : due) {
     const std::string index = sweep.keys.sessions(shard_of(each.id));
-    const auto meta = parse_meta(each.meta.at(0));
-    if (!meta || !meta->live) {
+    const bool unreadable = damaged(*each.command, each.id.str());
+    const auto meta = unreadable ? std::nullopt : parse_meta(each.meta.at(0));
+    if (unreadable || (!meta && !each.meta.at(0).empty())) {
+      put_entry(repairs, index, each.id.str(), sweep.query.now + damaged_again);
+    } else if (!meta || !meta->live) {
       remove_entry(repairs, index, each.id.str());
     } else if (meta->until > sweep.query.now) {
       put_entry(repairs, index, each.id.str(), meta->until);
@@ -76,10 +144,10 @@ Task<void> name_expired(Sweep& sweep, const std::string& instance) {
     const std::string& index = names.emplace_back(sweep.keys.sessions(i));
     const std::string& claims = names.emplace_back(sweep.keys.claims(i));
     commands.add(Command(scripts().claim, {index, claims}, replies[i]))
-        .number(milliseconds(query.now))
+        .number(to_unix_milliseconds(query.now))
         .count(query.limit)
         .arg(instance)
-        .number(milliseconds(query.now + claim_time));
+        .number(to_unix_milliseconds(query.now + claim_time));
   }
   co_await sweep.client.run(commands.all(), sweep.client.deadline());
   commands.check("sweep", {});
@@ -94,7 +162,7 @@ Task<void> name_expired(Sweep& sweep, const std::string& instance) {
         break;
       }
       std::string key = sweep.keys.session(*id);
-      due.push_back({*std::move(id), std::move(key), {}});
+      due.push_back({*std::move(id), std::move(key), {}, nullptr});
     }
   }
   if (!due.empty()) co_await confirm_expired(sweep, due);
@@ -102,104 +170,64 @@ Task<void> name_expired(Sweep& sweep, const std::string& instance) {
 
 // ---- logs past their retention
 
-struct Log {
-  SessionId id;
-  std::string hash;
-  std::string log;
-  std::string archive;
-  Texts verdict;
-};
-
 Task<void> remove_logs(Sweep& sweep) {
-  Replies replies;
-  Commands asks;
-  for (std::size_t i = 0; i < shards; ++i)
-    ask_due(asks, sweep.keys.ended(i), sweep.query.now, sweep.query.limit + 1, replies[i]);
-  co_await sweep.client.run(asks.all(), sweep.client.deadline());
-  asks.check("sweep", {});
-  std::deque<Log> logs;
-  for (const Texts& reply : replies) {
-    for (std::size_t i = 0; i < reply.texts.size(); ++i) {
-      auto id = SessionId::parse(reply.at(i));
-      if (!id) continue;
-      if (logs.size() == sweep.query.limit) {
-        sweep.result.more = true;
-        break;
-      }
-      const Keys& keys = sweep.keys;
-      Log log{*id, keys.session(*id), keys.log(*id), keys.archive(*id), {}};
-      logs.push_back(std::move(log));
-    }
-  }
-  Commands drops;
-  for (Log& log : logs)
-    drops.add(Command(scripts().drop_log, {log.hash, log.log, log.archive}, log.verdict))
-        .number(milliseconds(sweep.query.now));
-  co_await sweep.client.run(drops.all(), sweep.client.deadline());
-  drops.check("sweep", {});
-  Commands removals;
-  for (const Log& log : logs) {
-    const std::string index = sweep.keys.ended(shard_of(log.id));
-    if (log.verdict.at(0) == "removed") ++sweep.result.logs_removed;
-    if (log.verdict.at(0) == "early") {  // it has ended once more since
-      put_entry(removals, index, log.id.str(), timestamp(log.verdict.number(1)));
+  const auto members = co_await due_members(sweep, &Keys::ended, sweep.query.now);
+  const auto ids = take_ids<SessionId>(sweep, members);
+  std::deque<Drop> drops;
+  Commands commands;
+  for (const SessionId& id : ids)
+    drops.emplace_back(sweep.keys, id)
+        .add_to(commands, scripts().drop_log)
+        .number(to_unix_milliseconds(sweep.query.now));
+  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  Commands entries;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::string& name = ids[i].str();
+    const std::string index = sweep.keys.ended(shard_of(ids[i]));
+    const Texts& verdict = drops[i].verdict;
+    if (damaged(*drops[i].command, name)) {
+      put_entry(entries, index, name, sweep.query.now + damaged_again);
+    } else if (verdict.at(0) == "early") {  // it has ended once more since
+      put_entry(entries, index, name, from_unix_milliseconds(verdict.number(1)));
     } else {
-      remove_entry(removals, index, log.id.str());
+      remove_entry(entries, index, name);
+      if (verdict.at(0) == "removed") ++sweep.result.logs_removed;
     }
   }
-  co_await sweep.client.run(removals.all(), sweep.client.deadline());
+  co_await sweep.client.run(entries.all(), sweep.client.deadline());
 }
 
 // ---- archived chains past their retention
 
-struct Archived {
-  ChainId id;
-  std::string hash;
-  std::string log;
-  std::string archive;
-  Texts verdict;
-};
-
 Task<void> remove_chains(Sweep& sweep) {
   const Timestamp until = sweep.query.now - sweep.limits.archive_retention;
-  Replies replies;
-  Commands asks;
-  for (std::size_t i = 0; i < shards; ++i)
-    ask_due(asks, sweep.keys.archived(i), until, sweep.query.limit + 1, replies[i]);
-  co_await sweep.client.run(asks.all(), sweep.client.deadline());
-  asks.check("sweep", {});
-  std::deque<Archived> chains;
-  for (const Texts& reply : replies) {
-    for (std::size_t i = 0; i < reply.texts.size(); ++i) {
-      auto id = ChainId::parse(reply.at(i));
-      if (!id) continue;
-      if (chains.size() == sweep.query.limit) {
-        sweep.result.more = true;
-        break;
-      }
-      const Keys& keys = sweep.keys;
-      const SessionId session = id->session();
-      Archived chain{*id, keys.session(session), keys.log(session), keys.archive(session), {}};
-      chains.push_back(std::move(chain));
+  const auto members = co_await due_members(sweep, &Keys::archived, until);
+  const auto ids = take_ids<ChainId>(sweep, members);
+  std::deque<Drop> drops;
+  Commands commands;
+  for (const ChainId& id : ids)
+    drops.emplace_back(sweep.keys, id.session())
+        .add_to(commands, scripts().drop_chain)
+        .count(id.number())
+        .number(to_unix_milliseconds(until));
+  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  Commands entries;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::string name = ids[i].str();
+    const std::string index = sweep.keys.archived(shard_of(ids[i].session()));
+    const Texts& verdict = drops[i].verdict;
+    if (damaged(*drops[i].command, name)) {
+      put_entry(entries, index, name, until + damaged_again);
+      continue;
     }
-  }
-  Commands drops;
-  for (Archived& chain : chains)
-    drops.add(Command(scripts().drop_chain, {chain.hash, chain.log, chain.archive}, chain.verdict))
-        .count(chain.id.number())
-        .number(milliseconds(until));
-  co_await sweep.client.run(drops.all(), sweep.client.deadline());
-  drops.check("sweep", {});
-  Commands removals;
-  for (const Archived& chain : chains) {
-    if (chain.verdict.at(0) == "early") continue;
-    remove_entry(removals, sweep.keys.archived(shard_of(chain.id.session())), chain.id.str());
-    if (chain.verdict.at(0) != "removed") continue;
+    if (verdict.at(0) == "early") continue;
+    remove_entry(entries, index, name);
+    if (verdict.at(0) != "removed") continue;
     ++sweep.result.chains_removed;
-    if (const auto user = UserId::parse(chain.verdict.at(1)))
-      remove_entry(removals, sweep.keys.chains(*user), chain.id.str());
+    if (const auto user = UserId::parse(verdict.at(1)))
+      remove_entry(entries, sweep.keys.chains(*user), name);
   }
-  co_await sweep.client.run(removals.all(), sweep.client.deadline());
+  co_await sweep.client.run(entries.all(), sweep.client.deadline());
 }
 
 }  // namespace

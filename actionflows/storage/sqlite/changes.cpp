@@ -95,8 +95,8 @@ bool Changes::touch(const SessionId& session, const Activity& activity) {
   const SessionRow row = sessions_.find(session);
   if (!row.live || row.activity.expires <= activity.last_active) return false;
   if (moves(row, activity))
-    relist_session_.run(row.user, row.state, milliseconds(activity.last_active),
-                        milliseconds(activity.expires), row.id);
+    relist_session_.run(row.user, row.state, to_unix_milliseconds(activity.last_active),
+                        to_unix_milliseconds(activity.expires), row.id);
   return true;
 }
 
@@ -238,18 +238,19 @@ void Changes::write_session(SessionRow& row, const Commit& commit) {
   }
   if (row.id == 0) {
     insert_session_.run(commit.session.str(), row.user, row.state,
-                        milliseconds(row.activity.last_active), milliseconds(row.activity.expires));
+                        to_unix_milliseconds(row.activity.last_active),
+                        to_unix_milliseconds(row.activity.expires));
     row.id = connection_.last_insert_id();
   } else if (comes || later || relisted) {
-    relist_session_.run(row.user, row.state, milliseconds(row.activity.last_active),
-                        milliseconds(row.activity.expires), row.id);
+    relist_session_.run(row.user, row.state, to_unix_milliseconds(row.activity.last_active),
+                        to_unix_milliseconds(row.activity.expires), row.id);
   }
 }
 
 void Changes::archive(SessionRow& row, const Commit& commit) {
   for (const std::uint32_t number : commit.archive) {
     const ChainId id(commit.session, number);
-    insert_archived_.run(row.id, number, milliseconds(commit.at), row.user, id.str());
+    insert_archived_.run(row.id, number, to_unix_milliseconds(commit.at), row.user, id.str());
     row.last_archived = std::max(row.last_archived, number);
   }
 }
@@ -260,7 +261,7 @@ void Changes::end(const SessionRow& row, const Commit& commit) {
   } else {
     delete_live_records_.run(row.id);
   }
-  end_session_.run(milliseconds(commit.at), row.id);
+  end_session_.run(to_unix_milliseconds(commit.at), row.id);
   --lives_;
 }
 

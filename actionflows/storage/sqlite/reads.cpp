@@ -13,7 +13,7 @@ Provenance provenance() { return {Source::sqlite, std::chrono::milliseconds(0)};
 // Where the first page begins: before everything.
 ListPosition start_of(const ListQuery& query) {
   if (query.after) return *query.after;
-  return {timestamp(std::numeric_limits<std::int64_t>::max()), std::string()};
+  return {from_unix_milliseconds(std::numeric_limits<std::int64_t>::max()), std::string()};
 }
 
 // The parameters of these are: user (a list of one user only), time, name (same time only), state
@@ -66,7 +66,8 @@ bool fill(Page& page, std::size_t limit, Statement::Rows&& rows, const Item& add
 }
 
 ListPosition add_session(SessionPage& page, const Statement::Rows& rows) {
-  const Activity activity{timestamp(rows.integer(1)), timestamp(rows.integer(2))};
+  const Activity activity{from_unix_milliseconds(rows.integer(1)),
+                          from_unix_milliseconds(rows.integer(2))};
   page.items.push_back(
       {session_id(rows.text(0)), {Bytes(rows.blob(4)), rows.number(3), false}, activity});
   return {activity.expires, page.items.back().id.str()};
@@ -76,7 +77,7 @@ ListPosition add_chain(ArchivePage& page, const Statement::Rows& rows) {
   auto id = ChainId::parse(rows.text(0));
   if (!id) throw failure(ErrorCode::corrupt, "a stored chain id is none", "list_archive");
   page.items.push_back({*std::move(id), {Bytes(rows.blob(3)), rows.number(2), true}});
-  return {timestamp(rows.integer(1)), page.items.back().id.str()};
+  return {from_unix_milliseconds(rows.integer(1)), page.items.back().id.str()};
 }
 
 }  // namespace
@@ -127,7 +128,7 @@ ReadResult Reads::read(const SessionId& session, std::span<const RecordKey> keys
 SessionPage Reads::list_sessions(const ListQuery& query) {
   SessionPage page;
   const ListPosition from = start_of(query);
-  const std::int64_t time = milliseconds(from.time);
+  const std::int64_t time = to_unix_milliseconds(from.time);
   const std::size_t most = query.limit + 1;  // one more tells whether there is a next page
   const auto add = [&](const Statement::Rows& rows) { return add_session(page, rows); };
   bool ends = false;
@@ -150,7 +151,7 @@ SessionPage Reads::list_sessions(const ListQuery& query) {
 ArchivePage Reads::list_archive(const ListQuery& query) {
   ArchivePage page;
   const ListPosition from = start_of(query);
-  const std::int64_t time = milliseconds(from.time);
+  const std::int64_t time = to_unix_milliseconds(from.time);
   const std::size_t most = query.limit + 1;
   const auto add = [&](const Statement::Rows& rows) { return add_chain(page, rows); };
   bool ends = false;

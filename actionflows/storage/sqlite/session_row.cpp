@@ -15,7 +15,7 @@ SessionRow SessionRows::find(const SessionId& session) {
   row.live = rows.integer(1) != 0;
   row.user = rows.text(2);
   row.state = rows.text(3);
-  row.activity = {timestamp(rows.integer(4)), timestamp(rows.integer(5))};
+  row.activity = {from_unix_milliseconds(rows.integer(4)), from_unix_milliseconds(rows.integer(5))};
   row.first_sequence = rows.number(6);
   row.last_sequence = rows.number(7);
   row.last_archived = static_cast<std::uint32_t>(rows.integer(8));

@@ -10,11 +10,6 @@
 
 namespace actionflows::sqlite {
 
-inline std::int64_t milliseconds(Timestamp time) { return time.time_since_epoch().count(); }
-inline Timestamp timestamp(std::int64_t milliseconds) {
-  return Timestamp(std::chrono::milliseconds(milliseconds));
-}
-
 // What the database says that only this program writes. Throws corrupt.
 inline SessionId session_id(std::string_view text) {
   if (auto id = SessionId::parse(text)) return *std::move(id);

@@ -121,7 +121,7 @@ bool Upkeep::remove_erased(Deadline deadline) {
 // ---- sweeping -----------------------------------------------------------------------------------
 
 void Upkeep::name_expired(const SweepQuery& query, SweepResult& result) {
-  Statement::Rows rows = find_expired_.query(milliseconds(query.now), query.limit + 1);
+  Statement::Rows rows = find_expired_.query(to_unix_milliseconds(query.now), query.limit + 1);
   while (rows.next()) {
     if (result.expired.size() == query.limit) {
       result.more = true;
@@ -132,7 +132,7 @@ void Upkeep::name_expired(const SweepQuery& query, SweepResult& result) {
 }
 
 Upkeep::Log Upkeep::next_log(const SweepQuery& query) {
-  Statement::Rows rows = find_ended_.query(milliseconds(query.now - limits_.log_retention));
+  Statement::Rows rows = find_ended_.query(to_unix_milliseconds(query.now - limits_.log_retention));
   if (!rows.next()) return {};
   return {rows.integer(0), rows.number(1), rows.number(2)};
 }
@@ -165,7 +165,7 @@ bool Upkeep::remove_chains(const SweepQuery& query, Deadline deadline, SweepResu
     std::int64_t chain = 0;
     {
       Statement::Rows rows =
-          find_old_chain_.query(milliseconds(query.now - limits_.archive_retention));
+          find_old_chain_.query(to_unix_milliseconds(query.now - limits_.archive_retention));
       if (!rows.next()) return true;
       session = rows.integer(0);
       chain = rows.integer(1);
