@@ -36,6 +36,21 @@ Clock::Monotonic FakeClock::monotonic() const {
   return Monotonic(std::chrono::duration_cast<Monotonic::duration>(state_->elapsed));
 }
 
+// Whichever way a sleeper ends, its alarm goes with it: it must not outlive the sleeper's executor.
+struct FakeClock::Waking {
+  Waking(std::shared_ptr<State> of, std::shared_ptr<Alarm> with)
+      : state(std::move(of)), alarm(std::move(with)) {}
+  ~Waking() {
+    const std::lock_guard lock(state->mutex);
+    std::erase_if(state->alarms, [&](const auto& entry) { return entry.second == alarm; });
+  }
+  Waking(const Waking&) = delete;
+  Waking& operator=(const Waking&) = delete;
+
+  const std::shared_ptr<State> state;
+  const std::shared_ptr<Alarm> alarm;
+};
+
 Task<void> FakeClock::sleep_for(std::chrono::nanoseconds duration) {
   const auto state = state_;
   const auto alarm = std::make_shared<Alarm>(co_await boost::asio::this_coro::executor, 1);
@@ -44,6 +59,7 @@ Task<void> FakeClock::sleep_for(std::chrono::nanoseconds duration) {
     if (duration.count() <= 0) co_return;
     state->alarms.emplace(state->elapsed + duration, alarm);
   }
+  const Waking waking(state, alarm);
   co_await alarm->async_receive(boost::asio::use_awaitable);
 }
 

@@ -25,6 +25,7 @@ class FakeClock final : public Clock {
 
  private:
   struct State;
+  struct Waking;
   std::shared_ptr<State> state_;  // shared with the sleepers
 };
 

@@ -40,7 +40,7 @@ void Replay::apply(const Event& event) {
 
 void Replay::apply_session(const Event& event, std::string_view data) {
   const std::string_view verb = event.type.verb();
-  if (verb == "token_issued" || verb == "token_revoked") return;
+  if (verb == "token_issued" || verb == "token_revoked" || verb == "reconciled") return;
   if (verb == "created") {
     if (session_) refuse(event, "creates a session that is there");
     session_ = decode<Session>(event, data);

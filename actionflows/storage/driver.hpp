@@ -292,6 +292,21 @@ struct SweepResult {
   bool more = false;               // some limit was reached: call again
 };
 
+// How a wrapper gets along that keeps working while its primary is away (resilient/).
+struct Resilience {
+  std::string breaker;                       // "closed", "open", "half-open"
+  Timestamp since;                           // of that state
+  std::uint64_t journal_entries = 0;         // acknowledged and not yet in the primary
+  std::chrono::milliseconds journal_age{0};  // of the oldest of them
+  std::uint64_t poisoned = 0;                // set aside: somebody has to look
+  // Counted since the start.
+  std::uint64_t attempts = 0;    // calls that reached the primary
+  std::uint64_t retries = 0;     // those of them that repeated a failed one
+  std::uint64_t rejections = 0;  // calls that the open breaker kept from the primary
+  std::uint64_t replayed = 0;    // journal entries that are in the primary now
+  std::uint64_t conflicts = 0;   // fields or records that both sides had changed
+};
+
 struct Health {
   bool ok = true;
   std::string driver;  // "memory"
@@ -299,6 +314,7 @@ struct Health {
   Durability durability;
   std::uint64_t sessions = 0;  // live; as far as the driver can tell cheaply
   std::uint64_t bytes = 0;     // occupied; likewise
+  std::optional<Resilience> resilience;
 };
 
 // What every driver is configured with, beside what is its own.

@@ -140,6 +140,13 @@ Task<Response> AdminApi::readyz(Request&) {
   if (!health.detail.empty()) view.detail = health.detail;
   view.sessions = health.sessions;
   view.bytes = health.bytes;
+  if (const auto& resilience = health.resilience) {
+    view.breaker = resilience->breaker;
+    view.breaker_since = resilience->since;
+    view.journal_entries = resilience->journal_entries;
+    view.journal_age_ms = static_cast<std::uint64_t>(resilience->journal_age.count());
+    view.poisoned = resilience->poisoned;
+  }
   Response response = Response::json(json_of(view), health.ok ? 200 : 503);
   response.add("Cache-Control", "no-store");
   if (!health.ok) response.add("Retry-After", "1");
@@ -154,6 +161,25 @@ Task<Response> AdminApi::metrics(Request&) {
   show("actionflows_storage_up", "Whether the storage answers.", health.ok ? 1 : 0);
   show("actionflows_storage_sessions", "Live sessions.", health.sessions);
   show("actionflows_storage_bytes", "Memory or disk that the storage occupies.", health.bytes);
+  if (const auto& resilience = health.resilience) {
+    show("actionflows_primary_breaker", "0: closed, 1: half-open, 2: open.",
+         resilience->breaker == "closed" ? 0
+         : resilience->breaker == "open" ? 2
+                                         : 1);
+    show("actionflows_primary_attempts", "Calls that reached the primary storage.",
+         resilience->attempts);
+    show("actionflows_primary_retries", "Those of them that repeated a failed one.",
+         resilience->retries);
+    show("actionflows_primary_rejections", "Calls that the open breaker kept from it.",
+         resilience->rejections);
+    show("actionflows_journal_entries", "Acknowledged, not yet in the primary storage.",
+         resilience->journal_entries);
+    show("actionflows_journal_replayed", "Journal entries that were replayed.",
+         resilience->replayed);
+    show("actionflows_journal_conflicts", "Fields or records that both sides had changed.",
+         resilience->conflicts);
+    show("actionflows_journal_poisoned", "Journal entries set aside.", resilience->poisoned);
+  }
   co_return Response(200, http::Metrics::content_type, metrics_.text());
 }
 

@@ -96,7 +96,16 @@ const Schema<ReadinessView>& schema_of<ReadinessView>() {
       field("durability", &ReadinessView::durability, text()),
       field("detail", &ReadinessView::detail, text()).describe("What is wrong."),
       field("sessions", &ReadinessView::sessions, integer()),
-      field("bytes", &ReadinessView::bytes, integer())));
+      field("bytes", &ReadinessView::bytes, integer()),
+      field("breaker", &ReadinessView::breaker, text())
+          .describe("Of the primary storage: closed, open (it is away) or half-open."),
+      field("breakerSince", &ReadinessView::breaker_since, timestamp()),
+      field("journalEntries", &ReadinessView::journal_entries, integer())
+          .describe("Acknowledged changes that are not in the primary storage yet."),
+      field("journalAgeMs", &ReadinessView::journal_age_ms, integer())
+          .describe("Of the oldest of them."),
+      field("poisoned", &ReadinessView::poisoned, integer())
+          .describe("Changes that could not be replayed and were set aside.")));
   return schema;
 }
 

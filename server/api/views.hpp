@@ -67,6 +67,12 @@ struct ReadinessView {
   std::optional<std::string> detail;
   std::uint64_t sessions = 0;
   std::uint64_t bytes = 0;
+  // Where the storage keeps working while its primary is away.
+  std::optional<std::string> breaker;
+  std::optional<Timestamp> breaker_since;
+  std::optional<std::uint64_t> journal_entries;
+  std::optional<std::uint64_t> journal_age_ms;
+  std::optional<std::uint64_t> poisoned;
 };
 
 // A record that could not be read; the others of its page are there.

@@ -47,6 +47,11 @@ struct DriverUnderTest {
 
   // How many random sequences the model-based test runs; a slow backend sets a lower number.
   int sequences = 10'000;
+
+  // Whether an operation id is searched for also where that was not asked, in a commit that only
+  // appends. A wrapper that repeats such a commit must: its first sending can still be on the way,
+  // and nothing else would keep it from being applied after the second.
+  bool searches_appends = false;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const DriverUnderTest& driver) {

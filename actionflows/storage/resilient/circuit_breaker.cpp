@@ -1,0 +1,76 @@
+#include "actionflows/storage/resilient/circuit_breaker.hpp"
+
+#include <algorithm>
+
+namespace actionflows {
+
+std::string_view to_string(BreakerState state) {
+  switch (state) {
+    case BreakerState::closed: return "closed";
+    case BreakerState::open: return "open";
+    case BreakerState::half_open: return "half-open";
+  }
+  return "closed";
+}
+
+std::int64_t CircuitBreaker::slice_of(Clock::Monotonic now) const {
+  const auto length = std::chrono::nanoseconds(options_.window) / slices;
+  return now.time_since_epoch() / length;
+}
+
+bool CircuitBreaker::on_result(bool success, Clock::Monotonic now) {
+  if (state_ != BreakerState::closed) return false;
+  const std::int64_t number = slice_of(now);
+  Slice& slice = window_[static_cast<std::size_t>(number % slices)];
+  if (slice.number != number) slice = {number, 0, 0};
+  ++slice.calls;
+  if (success) {
+    failures_in_a_row_ = 0;
+    return false;
+  }
+  ++slice.failures;
+  ++failures_in_a_row_;
+  if (failures_in_a_row_ < options_.consecutive_failures && !too_many_failures(now)) return false;
+  open(now, options_.first_open);
+  return true;
+}
+
+bool CircuitBreaker::too_many_failures(Clock::Monotonic now) const {
+  const std::int64_t newest = slice_of(now);
+  std::int64_t calls = 0;
+  std::int64_t failures = 0;
+  for (const Slice& slice : window_) {
+    if (slice.number <= newest - slices) continue;
+    calls += slice.calls;
+    failures += slice.failures;
+  }
+  return calls >= options_.min_calls && failures * 100 >= calls * options_.failure_percent;
+}
+
+void CircuitBreaker::open(Clock::Monotonic now, std::chrono::milliseconds how_long) {
+  state_ = BreakerState::open;
+  open_for_ = how_long;
+  probe_at_ = now + how_long;
+}
+
+std::optional<std::uint64_t> CircuitBreaker::try_probe(Clock::Monotonic now) {
+  if (state_ == BreakerState::closed || now < probe_at_) return std::nullopt;
+  state_ = BreakerState::half_open;
+  probe_at_ = now + options_.probe_lease;
+  return ++last_permit_;
+}
+
+void CircuitBreaker::on_probe(std::uint64_t permit, bool success, Clock::Monotonic now) {
+  if (state_ != BreakerState::half_open || permit != last_permit_) return;
+  if (!success) {
+    open(now, std::min(open_for_ * 2, options_.longest_open));
+    return;
+  }
+  state_ = BreakerState::closed;
+  failures_in_a_row_ = 0;
+  window_ = {};
+}
+
+Clock::Monotonic CircuitBreaker::next_probe() const { return probe_at_; }
+
+}  // namespace actionflows

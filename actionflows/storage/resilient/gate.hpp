@@ -1,0 +1,143 @@
+// Gate: the way to the primary. Deadlines, retries, the circuit breaker, and what is counted.
+#pragma once
+
+#include "actionflows/base/clock.hpp"
+#include "actionflows/base/error.hpp"
+#include "actionflows/base/random.hpp"
+#include "actionflows/storage/resilient/resilient_storage.hpp"
+#include "actionflows/storage/resilient/within.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace actionflows {
+
+// Thread-safety: shared objects: safe.
+class Gate {
+ public:
+  Gate(std::shared_ptr<StorageDriver> primary, const ResilientOptions& options, Clock& clock,
+       Random& random);
+
+  // Whoever may be abandoned holds it, so that it lives as long as they.
+  [[nodiscard]] const std::shared_ptr<StorageDriver>& primary() const { return primary_; }
+  // Calls may reach the primary. One atomic read.
+  [[nodiscard]] bool admits() const { return admits_.load(std::memory_order_acquire); }
+  // The primary ends every attempt in time by itself.
+  [[nodiscard]] bool needs_no_timer() const { return needs_no_timer_; }
+  // An attempt that failed may still be applied later.
+  [[nodiscard]] bool may_apply_late() const {
+    return options_.primary_timeout != std::chrono::milliseconds(0);
+  }
+
+  [[nodiscard]] Clock::Monotonic deadline() const {
+    return clock_.monotonic() + options_.call_timeout;
+  }
+  // Throws timeout: it has passed.
+  void check(Clock::Monotonic deadline) const;
+
+  // For whoever makes the first attempt without `call`.
+  void on_call() { retry_.on_call(); }
+  void on_answer();
+  // Whether `error` is a failure of the primary; it is counted either way.
+  bool on_error(const StorageError& error);
+
+  // What the primary answers to `start(attempt)`, attempts counted from `attempt`, after the one
+  // before has failed with `failed`, if there was one. `start` returns what makes the task and owns
+  // all that it needs: an attempt that overran its deadline goes on. Throws what the last attempt
+  // failed with; unavailable at once when the gate does not admit.
+  template <class T, class Start>
+  Task<T> call(Start start, Clock::Monotonic deadline, int attempt = 1,
+               std::optional<StorageError> failed = {});
+
+  // One probe, if it is time for one. True: the gate has just opened again.
+  Task<bool> probe();
+
+  void count_rejection() { rejections_.fetch_add(1, std::memory_order_relaxed); }
+  // The breaker and the counters.
+  [[nodiscard]] Resilience resilience() const;
+  // Since when calls are kept from the primary; nullopt: they are not.
+  [[nodiscard]] std::optional<Timestamp> away_since() const;
+
+ private:
+  template <class T>
+  Task<T> attempt_within(std::function<Task<T>()> work, Clock::Monotonic deadline);
+  [[noreturn]] static void throw_refused(const std::optional<StorageError>& failed);
+  void count_attempt() { attempts_.fetch_add(1, std::memory_order_relaxed); }
+  // Under the mutex.
+  void note_state();
+  void tell(const std::string& line) const;
+
+  // constant after construction
+  const std::shared_ptr<StorageDriver> primary_;
+  const ResilientOptions& options_;
+  Clock& clock_;
+  Random& random_;
+  const bool needs_no_timer_;
+
+  RetryPolicy retry_;
+  std::atomic<bool> admits_{true};
+  alignas(64) std::atomic<std::uint64_t> attempts_{0};
+  std::atomic<std::uint64_t> retries_{0};
+  std::atomic<std::uint64_t> rejections_{0};
+
+  mutable std::mutex mutex_;
+  // guarded by mutex_
+  CircuitBreaker breaker_;
+  BreakerState told_ = BreakerState::closed;
+  Timestamp since_;
+  std::optional<Timestamp> away_since_;
+};
+
+// "unavailable", as it is told while the primary is away.
+StorageError primary_is_away(std::string what, std::string record = {});
+
+template <class T>
+Task<T> Gate::attempt_within(std::function<Task<T>()> work, Clock::Monotonic deadline) {
+  const std::chrono::nanoseconds left = deadline - clock_.monotonic();
+  const std::chrono::nanoseconds limit =
+      std::min<std::chrono::nanoseconds>(options_.attempt_timeout, left);
+  if (options_.primary_timeout && *options_.primary_timeout <= limit) co_return co_await work();
+  // The primary needs what it is asked with for as long as the work goes on.
+  const std::unique_ptr<T> result = co_await within<T>(std::move(work), clock_, limit);
+  if (!result) throw failure(ErrorCode::timeout, "the primary storage did not answer", "");
+  co_return std::move(*result);
+}
+
+template <class T, class Start>
+Task<T> Gate::call(Start start, Clock::Monotonic deadline, int attempt,
+                   std::optional<StorageError> failed) {
+  if (!failed) retry_.on_call();
+  for (;; ++attempt) {
+    if (failed) {
+      const auto pause =
+          admits() ? retry_.next(attempt - 1, *failed, clock_.monotonic(), deadline, random_)
+                   : std::nullopt;
+      if (!pause) {
+        failed->retryable = false;
+        throw StorageError(*failed);
+      }
+      co_await clock_.sleep_for(*pause);
+      retries_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!admits()) throw_refused(failed);
+    check(deadline);
+    count_attempt();
+    std::function<Task<T>()> work = start(attempt);
+    failed.reset();
+    try {
+      T result = co_await attempt_within<T>(std::move(work), deadline);
+      on_answer();
+      co_return std::move(result);
+    } catch (const StorageError& error) {
+      if (!on_error(error)) throw;
+      failed = error;
+    }
+  }
+}
+
+}  // namespace actionflows

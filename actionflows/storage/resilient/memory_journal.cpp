@@ -1,0 +1,70 @@
+#include "actionflows/storage/resilient/journal.hpp"
+
+#include <map>
+#include <mutex>
+
+namespace actionflows {
+
+std::string_view to_string(JournalKind kind) {
+  switch (kind) {
+    case JournalKind::base: return "base";
+    case JournalKind::change: return "change";
+    case JournalKind::touch: return "touch";
+  }
+  return "change";
+}
+
+namespace {
+
+class MemoryJournal final : public Journal {
+ public:
+  std::uint64_t append(JournalKind kind, const Commit& commit, Timestamp at) override {
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t id = ++last_id_;
+    entries_.emplace_hint(entries_.end(), id, JournalEntry{id, kind, at, commit, {}});
+    return id;
+  }
+
+  void remove(std::span<const std::uint64_t> ids) override {
+    const std::lock_guard lock(mutex_);
+    for (const std::uint64_t id : ids) entries_.erase(id);
+  }
+
+  void poison(std::uint64_t id, std::string_view reason) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found != entries_.end()) found->second.poison = reason;
+  }
+
+  bool retry(std::uint64_t id) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.poison.empty()) return false;
+    found->second.poison.clear();
+    return true;
+  }
+
+  std::vector<JournalEntry> entries() override {
+    const std::lock_guard lock(mutex_);
+    std::vector<JournalEntry> all;
+    for (const auto& [id, entry] : entries_) all.push_back(entry);
+    return all;
+  }
+
+  bool changed_by_others() override { return false; }
+  [[nodiscard]] const std::string& damage() const override { return no_damage_; }
+  [[nodiscard]] bool durable() const override { return false; }
+
+ private:
+  const std::string no_damage_;
+  std::mutex mutex_;
+  // guarded by mutex_
+  std::map<std::uint64_t, JournalEntry> entries_;
+  std::uint64_t last_id_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Journal> make_memory_journal() { return std::make_unique<MemoryJournal>(); }
+
+}  // namespace actionflows

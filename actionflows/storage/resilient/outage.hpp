@@ -1,0 +1,141 @@
+// Outage: the sessions that were changed while the primary was away, until they are replayed.
+//
+// Such a session is diverted: it lives in the fallback driver, beginning with what the shadow knew
+// of it, and its commits wait in the journal.
+#pragma once
+
+#include "actionflows/base/clock.hpp"
+#include "actionflows/storage/resilient/async_mutex.hpp"
+#include "actionflows/storage/resilient/gate.hpp"
+#include "actionflows/storage/resilient/journal.hpp"
+#include "actionflows/storage/resilient/knowledge.hpp"
+#include "actionflows/storage/resilient/rebase.hpp"
+#include "actionflows/storage/resilient/shadow.hpp"
+#include "actionflows/storage/wakeup_hub.hpp"
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace actionflows {
+
+// One of them.
+struct Diverted {
+  explicit Diverted(SessionId id) : session(std::move(id)) {}
+
+  const SessionId session;
+  // Who changes or replays it; the others wait.
+  const std::shared_ptr<AsyncMutex> turn = std::make_shared<AsyncMutex>();
+  std::atomic<bool> over{false};  // it is back at the primary; set before the fallback forgets it
+
+  // Of whoever has the turn.
+  std::vector<JournalEntry> entries;  // in order; those set aside, too
+  std::vector<std::uint64_t> base_ids;
+  Lineage lineage;                      // the records before the first of `entries`
+  std::uint64_t seen_sequence = 0;      // the log's newest number when it was diverted
+  std::optional<Timestamp> touched_at;  // the newest journaled touch
+  bool poisoned = false;
+
+  std::mutex mutex;
+  // guarded by mutex
+  Knowledge knowledge;
+  std::uint64_t first_event = 1;    // the first that is known
+  std::uint32_t last_archived = 0;  // of the primary, as far as seen
+  Timestamp since;                  // what is served is as of then, and as changed here
+};
+
+// Thread-safety: shared objects: safe.
+class Outage {
+ public:
+  Outage(std::unique_ptr<StorageDriver> fallback, std::unique_ptr<Journal> journal, Shadow& shadow,
+         const ResilientOptions& options, Clock& clock);
+
+  // Rebuilds what an earlier process has left in the journal. Once, before all else.
+  Task<void> resume();
+
+  // Nothing is diverted. One atomic read.
+  [[nodiscard]] bool none() const { return count_.load(std::memory_order_acquire) == 0; }
+  [[nodiscard]] std::shared_ptr<Diverted> find(const SessionId& session) const;
+  [[nodiscard]] std::shared_ptr<Diverted> find_or_divert(const SessionId& session);
+  // In the order of their first entries.
+  [[nodiscard]] std::vector<std::shared_ptr<Diverted>> all() const;
+
+  // ---- the primary is away. The caller has the turn of `diverted`.
+
+  // Journal, fallback, answer. Throws as a driver does, unavailable for what is not known.
+  Task<CommitResult> commit(Diverted& diverted, const Commit& commit);
+  Task<bool> touch(Diverted& diverted, const Activity& activity);
+  // A session that came to nothing is diverted no more.
+  void drop_if_unused(Diverted& diverted);
+
+  // ---- reading what is diverted; no turn needed. Check `over` afterwards.
+
+  Task<ReadResult> read(Diverted& diverted, std::span<const RecordKey> keys);
+  Task<EventPage> read_events(Diverted& diverted, const EventQuery& query);
+  // Diverted sessions and what the shadow knows of others.
+  Task<SessionPage> list_sessions(const ListQuery& query);
+  Task<ArchivePage> list_archive(const ListQuery& query);
+
+  // What the shadow knows of a session that is not diverted; throws unavailable for what it
+  // doesn't.
+  ReadResult read_shadow(const SessionId& session, std::span<const RecordKey> keys) const;
+  EventPage read_shadow_events(const SessionId& session, const EventQuery& query) const;
+
+  // ---- the primary is back. The caller has the turn.
+
+  // Replays all entries. Throws transient errors: then it has to be called again.
+  Task<void> replay(Diverted& diverted, Gate& gate);
+  // Entries that somebody let wait again with `actionflows journal retry`.
+  Task<void> replay_retried(Gate& gate);
+
+  void add_to(Resilience& resilience) const;
+  [[nodiscard]] Durability durability() const;
+  [[nodiscard]] WakeupHub& hub() { return hub_; }
+
+ private:
+  Task<void> seed(Diverted& diverted, const Commit& first);
+  Task<void> rebuild(Diverted& diverted);
+  // False: the fallback refuses it.
+  Task<bool> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
+  Task<void> place_base(Diverted& diverted, const Commit& base);
+  void announce(const Commit& commit, const UserId& user, const CommitResult& result);
+  std::uint64_t append(Diverted& diverted, JournalKind kind, const Commit& commit);
+  [[nodiscard]] std::map<SessionId, std::vector<JournalEntry>> waiting();
+
+  // ---- parts of replay
+  Task<std::set<std::string>> operations_since(Diverted& diverted, Gate& gate);
+  Task<void> replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+                          const Lineage& lineage);
+  Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage, bool moved_on);
+  Task<void> replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage);
+  Task<void> finish(Diverted& diverted);
+  void set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
+  void tell(const std::string& line) const;
+
+  [[nodiscard]] Provenance provenance(Timestamp as_of) const;
+
+  // constant after construction
+  const std::unique_ptr<StorageDriver> fallback_;
+  const std::unique_ptr<Journal> journal_;
+  Shadow& shadow_;
+  const ResilientOptions& options_;
+  Clock& clock_;
+
+  WakeupHub hub_;
+  std::atomic<std::size_t> count_{0};
+  std::atomic<std::uint64_t> replayed_{0};
+  std::atomic<std::uint64_t> conflicts_{0};
+  std::atomic<std::uint64_t> poisoned_{0};
+  std::atomic<bool> look_again_{false};  // at the journal, for entries to retry
+
+  mutable std::mutex mutex_;
+  // guarded by mutex_
+  std::map<SessionId, std::shared_ptr<Diverted>> sessions_;
+  std::map<std::uint64_t, Timestamp> waiting_;  // entries, by id: when each was appended
+};
+
+}  // namespace actionflows

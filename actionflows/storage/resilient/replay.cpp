@@ -1,0 +1,300 @@
+// The part of Outage that brings what is in the journal into the primary.
+#include "actionflows/storage/commit_checks.hpp"
+#include "actionflows/storage/resilient/outage.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+// How often a rebased commit that meets yet another writer is tried.
+constexpr int max_rebases = 16;
+
+bool is_failure(const StorageError& error) {
+  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+}
+
+// The commit, to be applied once however often it is sent; owned by whoever sends it.
+auto sending(const std::shared_ptr<StorageDriver>& primary, Commit commit) {
+  commit.may_repeat = true;
+  const auto kept = std::make_shared<const Commit>(std::move(commit));
+  return [primary, kept](int) -> std::function<Task<CommitResult>()> {
+    return [primary, kept] { return primary->commit(*kept); };
+  };
+}
+
+auto reading(const std::shared_ptr<StorageDriver>& primary, const SessionId& session,
+             std::vector<RecordKey> keys) {
+  const auto kept = std::make_shared<const std::pair<SessionId, std::vector<RecordKey>>>(
+      session, std::move(keys));
+  return [primary, kept](int) -> std::function<Task<ReadResult>()> {
+    return [primary, kept] { return primary->read(kept->first, kept->second); };
+  };
+}
+
+auto reading_events(const std::shared_ptr<StorageDriver>& primary, const SessionId& session,
+                    EventQuery query) {
+  const auto kept = std::make_shared<const std::pair<SessionId, EventQuery>>(session, query);
+  return [primary, kept](int) -> std::function<Task<EventPage>()> {
+    return [primary, kept] { return primary->read_events(kept->first, kept->second); };
+  };
+}
+
+auto touching(const std::shared_ptr<StorageDriver>& primary, const Commit& touch) {
+  const auto kept =
+      std::make_shared<const std::pair<SessionId, Activity>>(touch.session, *touch.activity);
+  return [primary, kept](int) -> std::function<Task<bool>()> {
+    return [primary, kept] { return primary->touch(kept->first, kept->second); };
+  };
+}
+
+void advance(Lineage& lineage, const Commit& commit) {
+  for (const Put& put : commit.puts) lineage[put.key] = put.bytes;
+  for (const Expect& erase : commit.erases) lineage.erase(erase.key);
+}
+
+}  // namespace
+
+// ---- after a restart ----------------------------------------------------------------------------
+
+// All entries by session, bases and those set aside included, of the sessions that have some to
+// replay.
+std::map<SessionId, std::vector<JournalEntry>> Outage::waiting() {
+  std::map<SessionId, std::vector<JournalEntry>> by_session;
+  for (JournalEntry& entry : journal_->entries()) {
+    const SessionId session = entry.commit.session;
+    by_session[session].push_back(std::move(entry));
+  }
+  std::uint64_t poisoned = 0;
+  std::vector<std::uint64_t> useless;
+  const auto nothing_to_replay = [&](const auto& session) {
+    const std::vector<JournalEntry>& entries = session.second;
+    const auto is_base = [](const auto& entry) { return entry.kind == JournalKind::base; };
+    if (std::all_of(entries.begin(), entries.end(), is_base))
+      for (const JournalEntry& entry : entries) useless.push_back(entry.id);
+    for (const JournalEntry& entry : entries)
+      if (!entry.poison.empty()) ++poisoned;
+    return std::all_of(entries.begin(), entries.end(),
+                       [&](const auto& entry) { return is_base(entry) || !entry.poison.empty(); });
+  };
+  std::erase_if(by_session, nothing_to_replay);
+  if (!useless.empty()) journal_->remove(useless);
+  poisoned_.store(poisoned, std::memory_order_relaxed);
+  return by_session;
+}
+
+Task<void> Outage::resume() {
+  if (!journal_->damage().empty()) tell(journal_->damage());
+  std::size_t entries = 0;
+  for (auto& [session, waits] : waiting()) {
+    const std::shared_ptr<Diverted> diverted = find_or_divert(session);
+    diverted->entries = std::move(waits);
+    co_await rebuild(*diverted);
+    entries += diverted->entries.size();
+    drop_if_unused(*diverted);
+  }
+  if (entries != 0)
+    tell("journal holds " + std::to_string(entries) + " entries of before, to be replayed");
+}
+
+// The fallback as it was when the entries were acknowledged.
+Task<void> Outage::rebuild(Diverted& diverted) {
+  co_await fallback_->erase_session(diverted.session);
+  std::vector<JournalEntry> entries = std::exchange(diverted.entries, {});
+  if (entries.front().kind != JournalKind::base) {
+    const std::lock_guard lock(diverted.mutex);
+    diverted.knowledge.see_all();
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    JournalEntry& entry = entries[i];
+    if (entry.kind == JournalKind::base) {
+      diverted.base_ids.push_back(entry.id);
+      // A second base belongs to an entry that was set aside and is let in again.
+      if (diverted.base_ids.size() == 1) co_await place_base(diverted, entry.commit);
+      continue;
+    }
+    const bool accepted = co_await rebuild_entry(diverted, entry);
+    // The process can have ended between the journal and the fallback's refusal: only the last.
+    const bool never_acknowledged = !accepted && i + 1 == entries.size();
+    if (never_acknowledged) {
+      journal_->remove(std::span(&entry.id, 1));
+      continue;
+    }
+    if (entry.poison.empty()) {
+      const std::lock_guard lock(mutex_);
+      waiting_.emplace(entry.id, entry.at);
+    }
+    diverted.poisoned |= !entry.poison.empty();
+    diverted.entries.push_back(std::move(entry));
+  }
+}
+
+Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) {
+  try {
+    if (entry.kind == JournalKind::touch) {
+      co_await fallback_->touch(diverted.session, *entry.commit.activity);
+    } else {
+      co_await fallback_->commit(entry.commit);
+      const std::lock_guard lock(diverted.mutex);
+      diverted.knowledge.note(entry.commit, true);
+    }
+  } catch (const StorageError& error) {
+    if (is_failure(error)) throw;
+    co_return false;
+  }
+  co_return true;
+}
+
+// ---- replay -------------------------------------------------------------------------------------
+
+// All or nothing leaves the journal: the fallback could not be rebuilt from a part. What was done
+// before a replay was cut off is known again by its operation ids.
+Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
+  const std::set<std::string> applied = co_await operations_since(diverted, gate);
+  Lineage lineage = diverted.lineage;
+  for (JournalEntry& entry : diverted.entries) {
+    const bool done =
+        entry.kind == JournalKind::change && applied.contains(entry.commit.operation_id);
+    if (!done && entry.poison.empty()) co_await replay_entry(diverted, gate, entry, lineage);
+    advance(lineage, entry.commit);
+  }
+  co_await finish(diverted);
+}
+
+// What was applied since the session was diverted: also by an earlier replay of this journal that
+// did not come to its end, however many events ago.
+Task<std::set<std::string>> Outage::operations_since(Diverted& diverted, Gate& gate) {
+  std::set<std::string> operations;
+  EventQuery query;
+  query.after = diverted.seen_sequence;
+  for (;;) {
+    const EventPage page = co_await gate.call<EventPage>(
+        reading_events(gate.primary(), diverted.session, query), gate.deadline());
+    for (const StoredEvent& event : page.events) operations.insert(event.operation_id);
+    if (page.events.empty() || page.events.back().sequence >= page.last_sequence)
+      co_return operations;
+    query.after = page.events.back().sequence;
+  }
+}
+
+Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+                                const Lineage& lineage) {
+  std::string why;
+  try {
+    if (entry.kind == JournalKind::touch) {
+      co_await gate.call<bool>(touching(gate.primary(), entry.commit), gate.deadline());
+    } else {
+      // Where an entry before was set aside, equal versions don't mean equal records any more.
+      const bool moved_on = diverted.poisoned && !creates_session(entry.commit);
+      co_await replay_commit(gate, entry.commit, lineage, moved_on);
+    }
+    replayed_.fetch_add(1, std::memory_order_relaxed);
+  } catch (const StorageError& error) {
+    if (is_failure(error)) throw;
+    why = error.message();
+  }
+  if (!why.empty()) set_aside(diverted, entry, why);
+}
+
+Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage,
+                                 bool moved_on) {
+  if (!moved_on) {
+    try {
+      co_await gate.call<CommitResult>(sending(gate.primary(), commit), gate.deadline());
+    } catch (const StorageError& error) {
+      if (error.code() != ErrorCode::conflict) throw;
+      moved_on = true;
+    }
+  }
+  if (moved_on) co_await replay_rebased(gate, commit, lineage);
+}
+
+Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage) {
+  // An expiry that no longer holds is none.
+  if (commit.precondition == Precondition::expired) co_return;
+  for (int attempt = 1;; ++attempt) {
+    std::vector<RecordKey> keys = rebase_keys(commit);
+    ReadResult read = co_await gate.call<ReadResult>(reading(gate.primary(), commit.session, keys),
+                                                     gate.deadline());
+    const std::vector<RecordKey> more = rebase_more_keys(commit, keys, read);
+    if (!more.empty()) {
+      keys.insert(keys.end(), more.begin(), more.end());
+      read = co_await gate.call<ReadResult>(reading(gate.primary(), commit.session, keys),
+                                            gate.deadline());
+    }
+    if (commit.end_session && !read.live) co_return;  // it has ended, as it was to
+    Rebased rebased = rebase(commit, lineage, keys, read, clock_.now());
+    if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
+    bool again = false;
+    try {
+      co_await gate.call<CommitResult>(sending(gate.primary(), *std::move(rebased.commit)),
+                                       gate.deadline());
+    } catch (const StorageError& error) {
+      again = error.code() == ErrorCode::conflict && attempt < max_rebases;
+      if (!again) throw;
+    }
+    if (again) continue;
+    conflicts_.fetch_add(rebased.conflicts, std::memory_order_relaxed);
+    co_return;
+  }
+}
+
+void Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why) {
+  journal_->poison(entry.id, why);
+  entry.poison = why;
+  diverted.poisoned = true;
+  poisoned_.fetch_add(1, std::memory_order_relaxed);
+  tell("journal entry " + std::to_string(entry.id) + " of session " + diverted.session.str() +
+       " can't be replayed and is set aside: " + why);
+}
+
+Task<void> Outage::finish(Diverted& diverted) {
+  shadow_.forget(diverted.session);
+  // Entries that were set aside keep what they begin with, for the day they are retried.
+  std::vector<std::uint64_t> done;
+  if (!diverted.poisoned) done = diverted.base_ids;
+  for (const JournalEntry& entry : diverted.entries)
+    if (entry.poison.empty()) done.push_back(entry.id);
+  journal_->remove(done);
+  diverted.over.store(true);
+  bool was_diverted = false;  // not so an entry that somebody retried
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(diverted.session);
+    was_diverted = found != sessions_.end() && found->second.get() == &diverted;
+    if (was_diverted) sessions_.erase(found);
+    last = was_diverted && sessions_.empty();
+    count_.store(sessions_.size(), std::memory_order_release);
+    for (const JournalEntry& entry : diverted.entries) waiting_.erase(entry.id);
+  }
+  if (was_diverted) co_await fallback_->erase_session(diverted.session);
+  hub_.miss();
+  if (last) tell("journal is replayed: all sessions are in the primary storage");
+}
+
+Task<void> Outage::replay_retried(Gate& gate) {
+  if (journal_->changed_by_others()) look_again_.store(true);
+  if (!look_again_.load() || !gate.admits()) co_return;
+  look_again_.store(false);
+  for (auto& [session, entries] : waiting()) {
+    if (find(session) != nullptr) {
+      look_again_.store(true);  // once its own entries are through
+      continue;
+    }
+    Diverted retried(session);
+    for (JournalEntry& entry : entries) {
+      if (entry.kind == JournalKind::base) {
+        advance(retried.lineage, entry.commit);
+        retried.base_ids.push_back(entry.id);
+      } else {
+        retried.poisoned |= !entry.poison.empty();
+        retried.entries.push_back(std::move(entry));
+      }
+    }
+    co_await replay(retried, gate);
+  }
+}
+
+}  // namespace actionflows

@@ -1,0 +1,538 @@
+// The driver: which way a call goes. The ways themselves are Gate (to the primary) and Outage
+// (while that is away, and back).
+//
+//   - the primary is asked, unless the session is diverted or the gate does not admit;
+//   - a session that is diverted is replayed before it is written to, once the gate admits again;
+//   - else the call is served by what there is: the fallback or the shadow.
+#include "actionflows/storage/resilient/resilient_storage.hpp"
+
+#include "actionflows/storage/resilient/gate.hpp"
+#include "actionflows/storage/resilient/outage.hpp"
+#include "actionflows/storage/resilient/subscription.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <thread>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+bool is_transient_code(const StorageError& error) {
+  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
+}
+
+// Whatever changes a record can't be applied twice: the second time it meets the version it made.
+// What only appends could.
+bool only_appends(const Commit& commit) {
+  return commit.puts.empty() && commit.erases.empty() && commit.archive.empty() &&
+         !commit.end_session;
+}
+
+class ResilientStorage final : public StorageDriver {
+ public:
+  ResilientStorage(std::shared_ptr<StorageDriver> primary, std::unique_ptr<StorageDriver> fallback,
+                   std::unique_ptr<Journal> journal, ResilientOptions options, Clock& clock,
+                   Random& random)
+      : options_(std::move(options)),
+        clock_(clock),
+        shadow_(options_.shadow),
+        gate_(std::move(primary), options_, clock, random),
+        outage_(std::move(fallback), std::move(journal), shadow_, options_, clock) {
+    // The fallback may answer from a thread of its own.
+    boost::asio::io_context context(1);
+    std::exception_ptr failed;
+    boost::asio::co_spawn(context, outage_.resume(),
+                          [&](std::exception_ptr error) { failed = std::move(error); });
+    context.run();
+    if (failed) std::rethrow_exception(failed);
+    start_keeper();
+  }
+  ~ResilientStorage() override {
+    own_context_.stop();
+    if (own_thread_.joinable()) own_thread_.join();
+  }
+  ResilientStorage(const ResilientStorage&) = delete;
+  ResilientStorage& operator=(const ResilientStorage&) = delete;
+
+  Task<ReadResult> read(const SessionId& session, std::span<const RecordKey> keys) override;
+  Task<CommitResult> commit(const Commit& commit) override;
+  Task<SessionPage> list_sessions(const ListQuery& query) override;
+  Task<ArchivePage> list_archive(const ListQuery& query) override;
+  Task<EventPage> read_events(const SessionId& session, const EventQuery& query) override;
+  Task<std::unique_ptr<Subscription>> subscribe(std::optional<SessionId> session) override;
+  Task<bool> touch(const SessionId& session, const Activity& activity) override;
+  Task<std::uint64_t> prune_events(const SessionId& session, std::uint64_t first_kept) override;
+  Task<SweepResult> sweep(const SweepQuery& query) override;
+  Task<bool> erase_session(const SessionId& session) override;
+  Task<Health> health() override;
+
+ private:
+  using Deadline = Clock::Monotonic;
+
+  // The common case: the primary is there and nothing waits for it.
+  [[nodiscard]] bool undisturbed() const { return gate_.admits() && outage_.none(); }
+
+  Task<CommitResult> commit_at_primary(Commit commit, Deadline deadline, int attempt,
+                                       std::optional<StorageError> failed);
+  Task<CommitResult> commit_the_long_way(const Commit& commit, Deadline deadline, int attempt,
+                                         std::optional<StorageError> failed);
+  Task<CommitResult> commit_meanwhile(const Commit& commit, Deadline deadline);
+  Task<AsyncMutex::Guard> turn_of(const Diverted& diverted, Deadline deadline);
+  // Returns once `session` is not diverted any more. Throws unavailable while the gate is shut.
+  Task<void> settle(const SessionId& session, Deadline deadline);
+  Task<ReadResult> read_the_long_way(const SessionId& session, std::span<const RecordKey> keys,
+                                     Deadline deadline, std::optional<StorageError> failed);
+  template <class T, class Ask>
+  Task<T> ask(Ask ask, Deadline deadline, std::optional<StorageError> failed = {});
+  void note_read(const SessionId& session, std::span<const RecordKey> keys,
+                 const ReadResult& result);
+
+  void start_keeper();
+  Task<void> keep();
+  Task<void> keep_once();
+  Task<void> replay_all();
+
+  // ---- constant after construction
+  const ResilientOptions options_;
+  Clock& clock_;
+
+  // ---- with locks of their own
+  Shadow shadow_;
+  Gate gate_;
+  Outage outage_;
+
+  std::mutex mutex_;
+  // guarded by mutex_
+  std::optional<Clock::Monotonic> lost_since_;  // the primary was found to have lost something
+
+  // ---- the keeper
+  boost::asio::io_context own_context_{1};
+  std::thread own_thread_;
+};
+
+// What the primary answers, all attempts together; after a first one, where that has `failed`.
+// `ask` makes a task that owns its arguments.
+template <class T, class Ask>
+Task<T> ResilientStorage::ask(Ask ask, Deadline deadline, std::optional<StorageError> failed) {
+  const auto primary = gate_.primary();
+  const auto start = [primary, ask](int) -> std::function<Task<T>()> {
+    return [primary, ask] { return ask(*primary); };
+  };
+  const int attempt = failed ? 2 : 1;
+  co_return co_await gate_.call<T>(start, deadline, attempt, std::move(failed));
+}
+
+// ---- commit -------------------------------------------------------------------------------------
+
+Task<CommitResult> ResilientStorage::commit(const Commit& commit) {
+  const Deadline deadline = gate_.deadline();
+  const bool may_double = gate_.may_apply_late() && only_appends(commit) && !commit.may_repeat;
+  std::optional<StorageError> failed;
+  if (undisturbed() && gate_.needs_no_timer() && !may_double) {
+    // The first attempt without any detour: nearly always there is no other.
+    gate_.on_call();
+    try {
+      CommitResult result = co_await gate_.primary()->commit(commit);
+      gate_.on_answer();
+      shadow_.note_commit(commit, result, commit.at);
+      co_return result;
+    } catch (const StorageError& error) {
+      if (!gate_.on_error(error)) throw;
+      failed = error;
+    }
+  }
+  const int attempt = failed ? 2 : 1;
+  co_return co_await commit_the_long_way(commit, deadline, attempt, std::move(failed));
+}
+
+Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, Deadline deadline,
+                                                         int attempt,
+                                                         std::optional<StorageError> failed) {
+  std::exception_ptr error;
+  try {
+    if (gate_.admits()) co_await settle(commit.session, deadline);
+    if (gate_.admits())
+      co_return co_await commit_at_primary(commit, deadline, attempt, std::move(failed));
+  } catch (const StorageError& thrown) {
+    // Where that has shut the gate, this commit need not fail: under its operation id it is
+    // applied once, whatever has become of it at the primary.
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    error = std::current_exception();
+  }
+  if (clock_.monotonic() >= deadline && error) std::rethrow_exception(error);
+  gate_.count_rejection();
+  co_return co_await commit_meanwhile(commit, deadline);
+}
+
+Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline deadline,
+                                                       int attempt,
+                                                       std::optional<StorageError> failed) {
+  const bool asked_to_look = commit.may_repeat;
+  if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
+  const auto first = std::make_shared<const Commit>(std::move(commit));
+  const auto primary = gate_.primary();
+  const auto start = [primary, first](int n) -> std::function<Task<CommitResult>()> {
+    std::shared_ptr<const Commit> sent = first;
+    if (n > 1 && !first->may_repeat) {
+      auto again = std::make_shared<Commit>(*first);
+      again->may_repeat = true;
+      sent = again;
+    }
+    return [primary, sent] { return primary->commit(*sent); };
+  };
+  CommitResult result =
+      co_await gate_.call<CommitResult>(start, deadline, attempt, std::move(failed));
+  // Found where an attempt of this very call had left it: that is no repeat to the caller.
+  if (!asked_to_look) result.repeated = false;
+  shadow_.note_commit(*first, result, first->at);
+  co_return result;
+}
+
+Task<CommitResult> ResilientStorage::commit_meanwhile(const Commit& commit, Deadline deadline) {
+  for (;;) {
+    const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(commit.session);
+    const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+    if (diverted->over.load()) continue;
+    std::optional<CommitResult> result;
+    std::exception_ptr failed;
+    try {
+      result = co_await outage_.commit(*diverted, commit);
+    } catch (const StorageError&) {
+      failed = std::current_exception();
+    }
+    outage_.drop_if_unused(*diverted);
+    if (failed) std::rethrow_exception(failed);
+    co_return *result;
+  }
+}
+
+Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Deadline deadline) {
+  const std::shared_ptr<AsyncMutex> turn = diverted.turn;
+  std::function<Task<AsyncMutex::Guard>()> wait = [turn] { return turn->lock(); };
+  const std::unique_ptr<AsyncMutex::Guard> guard =
+      co_await within<AsyncMutex::Guard>(std::move(wait), clock_, deadline - clock_.monotonic());
+  if (!guard)
+    throw failure(ErrorCode::timeout, "the session's replay takes longer than the call may", "");
+  co_return std::move(*guard);
+}
+
+Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline) {
+  if (outage_.none()) co_return;
+  while (const std::shared_ptr<Diverted> diverted = outage_.find(session)) {
+    const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+    if (diverted->over.load()) continue;
+    if (!gate_.admits()) throw primary_is_away("the session has changes to replay", session.str());
+    co_await outage_.replay(*diverted, gate_);
+  }
+}
+
+// ---- reads --------------------------------------------------------------------------------------
+
+Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
+  ReadResult result;
+  std::optional<StorageError> failed;
+  const bool first_attempt = undisturbed() && gate_.needs_no_timer();
+  if (first_attempt) {
+    gate_.on_call();
+    try {
+      result = co_await gate_.primary()->read(session, keys);
+      gate_.on_answer();
+    } catch (const StorageError& error) {
+      if (!gate_.on_error(error)) throw;
+      failed = error;
+    }
+  }
+  // What was read on the way into an outage must not be taken for the session as it is diverted:
+  // their versions can be the same.
+  const bool diverted_since = !outage_.none() && outage_.find(session) != nullptr;
+  if (!first_attempt || failed || diverted_since)
+    co_return co_await read_the_long_way(session, keys, gate_.deadline(), std::move(failed));
+  note_read(session, keys, result);
+  co_return result;
+}
+
+Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
+                                                     std::span<const RecordKey> keys,
+                                                     Deadline deadline,
+                                                     std::optional<StorageError> failed) {
+  while (const std::shared_ptr<Diverted> diverted = outage_.find(session)) {
+    std::exception_ptr unknown;
+    ReadResult result;
+    try {
+      result = co_await outage_.read(*diverted, keys);
+    } catch (const StorageError&) {
+      unknown = std::current_exception();
+    }
+    if (diverted->over.load()) continue;
+    if (!unknown) co_return result;
+    if (!gate_.admits()) std::rethrow_exception(unknown);
+    co_await settle(session, deadline);
+  }
+  ReadResult result;
+  bool answered = false;
+  try {
+    if (gate_.admits()) {
+      const auto kept = std::make_shared<const std::pair<SessionId, std::vector<RecordKey>>>(
+          session, std::vector<RecordKey>(keys.begin(), keys.end()));
+      const auto ask_it = [kept](StorageDriver& primary) {
+        return primary.read(kept->first, kept->second);
+      };
+      result = co_await ask<ReadResult>(ask_it, deadline, std::move(failed));
+      answered = true;
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+  }
+  if (answered && outage_.find(session) == nullptr) {
+    note_read(session, keys, result);
+    co_return result;
+  }
+  if (answered) co_return co_await read_the_long_way(session, keys, deadline, {});
+  gate_.count_rejection();
+  co_return outage_.read_shadow(session, keys);
+}
+
+// Absence is only believed where nothing speaks against it: a server that lost its data would make
+// every session absent.
+void ResilientStorage::note_read(const SessionId& session, std::span<const RecordKey> keys,
+                                 const ReadResult& result) {
+  const Timestamp now = clock_.now();
+  if (!result.owner) {
+    const std::optional<SessionShadow> shadow = shadow_.find(session);
+    if (shadow && shadow->live && shadow->activity.expires > now) {
+      bool hold = false;
+      bool first = false;
+      {
+        const std::lock_guard lock(mutex_);
+        first = !lost_since_;
+        if (first) lost_since_ = clock_.monotonic();
+        hold = clock_.monotonic() < *lost_since_ + options_.loss_hold;
+      }
+      if (first && options_.log)
+        options_.log(
+            "primary storage has lost sessions that were there: what it does not find is "
+            "unavailable for now");
+      if (hold)
+        throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "",
+                      session.str());
+    }
+  }
+  shadow_.note_read(session, keys, result, now);
+}
+
+Task<EventPage> ResilientStorage::read_events(const SessionId& session, const EventQuery& query) {
+  const Deadline deadline = gate_.deadline();
+  while (const std::shared_ptr<Diverted> diverted =
+             outage_.none() ? nullptr : outage_.find(session)) {
+    std::exception_ptr unknown;
+    EventPage page;
+    try {
+      page = co_await outage_.read_events(*diverted, query);
+    } catch (const StorageError&) {
+      unknown = std::current_exception();
+    }
+    if (diverted->over.load()) continue;
+    if (!unknown) co_return page;
+    if (!gate_.admits()) std::rethrow_exception(unknown);
+    co_await settle(session, deadline);
+  }
+  try {
+    if (gate_.admits()) {
+      const auto kept = std::make_shared<const std::pair<SessionId, EventQuery>>(session, query);
+      const auto ask_it = [kept](StorageDriver& primary) {
+        return primary.read_events(kept->first, kept->second);
+      };
+      EventPage page = co_await ask<EventPage>(ask_it, deadline);
+      shadow_.note_events(session, page, clock_.now());
+      co_return page;
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+  }
+  gate_.count_rejection();
+  co_return outage_.read_shadow_events(session, query);
+}
+
+Task<SessionPage> ResilientStorage::list_sessions(const ListQuery& query) {
+  try {
+    if (gate_.admits()) {
+      const auto kept = std::make_shared<const ListQuery>(query);
+      const auto ask_it = [kept](StorageDriver& primary) { return primary.list_sessions(*kept); };
+      co_return co_await ask<SessionPage>(ask_it, gate_.deadline());
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+  }
+  gate_.count_rejection();
+  SessionPage page = co_await outage_.list_sessions(query);
+  page.provenance.age += clock_.now() - gate_.away_since().value_or(clock_.now());
+  co_return page;
+}
+
+Task<ArchivePage> ResilientStorage::list_archive(const ListQuery& query) {
+  try {
+    if (gate_.admits()) {
+      const auto kept = std::make_shared<const ListQuery>(query);
+      const auto ask_it = [kept](StorageDriver& primary) { return primary.list_archive(*kept); };
+      co_return co_await ask<ArchivePage>(ask_it, gate_.deadline());
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+  }
+  gate_.count_rejection();
+  ArchivePage page = co_await outage_.list_archive(query);
+  page.provenance.age += clock_.now() - gate_.away_since().value_or(clock_.now());
+  co_return page;
+}
+
+Task<std::unique_ptr<Subscription>> ResilientStorage::subscribe(std::optional<SessionId> session) {
+  std::unique_ptr<Subscription> local = outage_.hub().subscribe(session);
+  std::unique_ptr<Subscription> distant;
+  try {
+    if (gate_.admits()) {
+      const auto ask_it = [session](StorageDriver& primary) { return primary.subscribe(session); };
+      distant = co_await ask<std::unique_ptr<Subscription>>(ask_it, gate_.deadline());
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown)) throw;
+  }
+  co_return make_resilient_subscription(gate_, std::move(local), std::move(distant),
+                                        std::move(session));
+}
+
+// ---- upkeep -------------------------------------------------------------------------------------
+
+Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& activity) {
+  const Deadline deadline = gate_.deadline();
+  try {
+    if (gate_.admits()) co_await settle(session, deadline);
+    if (gate_.admits()) {
+      const auto kept = std::make_shared<const std::pair<SessionId, Activity>>(session, activity);
+      const auto ask_it = [kept](StorageDriver& primary) {
+        return primary.touch(kept->first, kept->second);
+      };
+      co_return co_await ask<bool>(ask_it, deadline);
+    }
+  } catch (const StorageError& thrown) {
+    if (!is_transient_code(thrown) || gate_.admits()) throw;
+  }
+  gate_.count_rejection();
+  for (;;) {
+    const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(session);
+    const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+    if (diverted->over.load()) continue;
+    bool touched = false;
+    std::exception_ptr failed;
+    try {
+      touched = co_await outage_.touch(*diverted, activity);
+    } catch (const StorageError&) {
+      failed = std::current_exception();
+    }
+    outage_.drop_if_unused(*diverted);
+    if (failed) std::rethrow_exception(failed);
+    co_return touched;
+  }
+}
+
+Task<std::uint64_t> ResilientStorage::prune_events(const SessionId& session,
+                                                   std::uint64_t first_kept) {
+  const Deadline deadline = gate_.deadline();
+  co_await settle(session, deadline);
+  const auto ask_it = [session, first_kept](StorageDriver& primary) {
+    return primary.prune_events(session, first_kept);
+  };
+  co_return co_await ask<std::uint64_t>(ask_it, deadline);
+}
+
+Task<SweepResult> ResilientStorage::sweep(const SweepQuery& query) {
+  const auto kept = std::make_shared<const SweepQuery>(query);
+  const auto ask_it = [kept](StorageDriver& primary) { return primary.sweep(*kept); };
+  co_return co_await ask<SweepResult>(ask_it, gate_.deadline());
+}
+
+Task<bool> ResilientStorage::erase_session(const SessionId& session) {
+  const Deadline deadline = gate_.deadline();
+  co_await settle(session, deadline);
+  const auto kept = std::make_shared<const SessionId>(session);
+  const auto ask_it = [kept](StorageDriver& primary) { return primary.erase_session(*kept); };
+  const bool erased = co_await ask<bool>(ask_it, deadline);
+  shadow_.forget(session);
+  co_return erased;
+}
+
+Task<Health> ResilientStorage::health() {
+  Health health;
+  if (gate_.admits()) {
+    try {
+      const auto ask_it = [](StorageDriver& primary) { return primary.health(); };
+      health = co_await ask<Health>(ask_it, gate_.deadline());
+    } catch (const StorageError& error) {
+      health.ok = false;
+      health.detail = error.message();
+    }
+  } else {
+    health.driver = "fallback";
+    health.detail = "the primary storage is away; what is written waits in the journal";
+    health.durability = outage_.durability();
+  }
+  health.resilience = gate_.resilience();
+  outage_.add_to(*health.resilience);
+  co_return health;
+}
+
+// ---- the keeper ---------------------------------------------------------------------------------
+
+void ResilientStorage::start_keeper() {
+  if (options_.executor) {
+    boost::asio::co_spawn(options_.executor, keep(), boost::asio::detached);
+    return;
+  }
+  boost::asio::co_spawn(own_context_, keep(), boost::asio::detached);
+  own_thread_ = std::thread([this] { own_context_.run(); });
+}
+
+Task<void> ResilientStorage::keep() {
+  for (;;) {
+    try {
+      co_await keep_once();
+    } catch (const StorageError& error) {
+      if (options_.log && !is_transient_code(error))
+        options_.log("journal can't be replayed: " + error.message());
+    }
+    co_await clock_.sleep_for(options_.keeper_interval);
+  }
+}
+
+Task<void> ResilientStorage::keep_once() {
+  if (!gate_.admits()) {
+    const bool opened = co_await gate_.probe();
+    if (!opened) co_return;
+    // Whoever follows a session looks at what happened elsewhere meanwhile.
+    outage_.hub().miss();
+  }
+  if (!outage_.none()) co_await replay_all();
+  co_await outage_.replay_retried(gate_);
+}
+
+Task<void> ResilientStorage::replay_all() {
+  for (const std::shared_ptr<Diverted>& diverted : outage_.all()) {
+    if (!gate_.admits()) co_return;
+    const AsyncMutex::Guard turn = co_await diverted->turn->lock();
+    if (!diverted->over.load()) co_await outage_.replay(*diverted, gate_);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<StorageDriver> make_resilient_storage(std::shared_ptr<StorageDriver> primary,
+                                                      std::unique_ptr<StorageDriver> fallback,
+                                                      std::unique_ptr<Journal> journal,
+                                                      ResilientOptions options, Clock& clock,
+                                                      Random& random) {
+  return std::make_unique<ResilientStorage>(std::move(primary), std::move(fallback),
+                                            std::move(journal), std::move(options), clock, random);
+}
+
+}  // namespace actionflows

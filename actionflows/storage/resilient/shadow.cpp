@@ -1,0 +1,225 @@
+#include "actionflows/storage/resilient/shadow.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+namespace actionflows {
+namespace {
+
+// What keeping a record or an event costs beside its bytes, roughly.
+constexpr std::uint64_t overhead = 100;
+
+// Longer than any call takes.
+constexpr std::chrono::seconds overtaking{60};
+
+std::uint64_t cost_of(const std::optional<StoredRecord>& record) {
+  return overhead + (record ? record->bytes.size() : 0);
+}
+
+void put(SessionShadow& shadow, std::uint64_t& bytes, RecordKey key,
+         std::optional<StoredRecord> record) {
+  const auto [at, made] = shadow.records.try_emplace(key);
+  if (!made) bytes -= cost_of(at->second);
+  bytes += cost_of(record);
+  at->second = std::move(record);
+}
+
+void clear_tail(SessionShadow& shadow, std::uint64_t& bytes) {
+  for (const StoredEvent& event : shadow.tail) bytes -= overhead + event.bytes.size();
+  shadow.tail.clear();
+}
+
+void append(SessionShadow& shadow, std::uint64_t& bytes, StoredEvent event) {
+  if (!shadow.tail.empty() && shadow.tail.back().sequence + 1 != event.sequence)
+    clear_tail(shadow, bytes);
+  bytes += overhead + event.bytes.size();
+  shadow.tail.push_back(std::move(event));
+  if (shadow.tail.size() <= operation_memory) return;
+  bytes -= overhead + shadow.tail.front().bytes.size();
+  shadow.tail.pop_front();
+}
+
+// The log has gone on without this process: what is known of its end is not its end any more.
+void go_on_to(SessionShadow& shadow, std::uint64_t& bytes, std::uint64_t last_sequence) {
+  if (last_sequence == shadow.last_sequence) return;
+  shadow.last_sequence = last_sequence;
+  if (!shadow.tail.empty() && shadow.tail.back().sequence != last_sequence)
+    clear_tail(shadow, bytes);
+}
+
+void mark_archived(SessionShadow& shadow, std::uint32_t chain) {
+  const auto end = shadow.records.lower_bound(RecordKey{chain + 1, 0});
+  for (auto at = shadow.records.lower_bound(RecordKey{chain, 0}); at != end; ++at)
+    if (at->second) at->second->archived = true;
+  shadow.last_archived = std::max(shadow.last_archived, chain);
+}
+
+void end(SessionShadow& shadow, std::uint64_t& bytes) {
+  for (auto at = shadow.records.begin(); at != shadow.records.end();) {
+    const bool stays = at->second && at->second->archived;
+    if (!stays) bytes -= cost_of(at->second);
+    at = stays ? std::next(at) : shadow.records.erase(at);
+  }
+  shadow.live = false;
+}
+
+}  // namespace
+
+Shadow::Shadow(ShadowOptions options) : options_(options) {}
+
+Shadow::Shard& Shadow::shard_of(const SessionId& session) {
+  return shards_[std::hash<std::string>()(session.str()) % shard_count];
+}
+const Shadow::Shard& Shadow::shard_of(const SessionId& session) const {
+  return shards_[std::hash<std::string>()(session.str()) % shard_count];
+}
+
+Shadow::Kept& Shadow::place(Shard& shard, const SessionId& session) {
+  auto& kept = shard.sessions[session.str()];
+  if (kept == nullptr) {
+    kept = std::make_unique<Kept>();
+    shard.order.push_front(session.str());
+    kept->place = shard.order.begin();
+  } else if (kept->place != shard.order.begin()) {
+    shard.order.splice(shard.order.begin(), shard.order, kept->place);
+  }
+  shard.bytes -= kept->bytes;
+  return *kept;
+}
+
+void Shadow::bound(Shard& shard) const {
+  const auto too_many = [&] {
+    return shard.sessions.size() > std::max<std::size_t>(options_.max_sessions / shard_count, 1) ||
+           shard.bytes > options_.max_bytes / shard_count;
+  };
+  while (!shard.order.empty() && too_many()) {
+    const auto oldest = shard.sessions.find(shard.order.back());
+    shard.bytes -= oldest->second->bytes;
+    shard.sessions.erase(oldest);
+    shard.order.pop_back();
+  }
+}
+
+void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys,
+                       const ReadResult& result, Timestamp now) {
+  if (!result.owner) return forget(session);  // nothing stands under this id
+  Shard& shard = shard_of(session);
+  const std::lock_guard lock(shard.mutex);
+  Kept& kept = place(shard, session);
+  SessionShadow& shadow = kept.shadow;
+  // A later answer overtook this one; unless what stood under this id is long gone.
+  if (result.last_sequence < shadow.last_sequence && now < shadow.seen + overtaking) {
+    shard.bytes += kept.bytes;
+    return;
+  }
+  if (shadow.live && !result.live) end(shadow, kept.bytes);
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (keys[i] != RecordKey::of_credentials()) put(shadow, kept.bytes, keys[i], result.records[i]);
+  shadow.live = result.live;
+  shadow.activity = result.activity;
+  go_on_to(shadow, kept.bytes, result.last_sequence);
+  shadow.last_archived = result.last_archived;
+  if (shadow.owner != result.owner) shadow.state.reset();
+  shadow.owner = result.owner;
+  shadow.seen = now;
+  shard.bytes += kept.bytes;
+  bound(shard);
+}
+
+void Shadow::note_commit(const Commit& commit, const CommitResult& result, Timestamp now) {
+  if (result.repeated) return;  // what it did then is not what stands now
+  Shard& shard = shard_of(commit.session);
+  const std::lock_guard lock(shard.mutex);
+  Kept& kept = place(shard, commit.session);
+  SessionShadow& shadow = kept.shadow;
+  if (result.first_sequence < shadow.last_sequence) {
+    // Another commit's answer overtook this one's: what it left is newer where both wrote.
+    shard.bytes += kept.bytes;
+    return;
+  }
+  for (const Put& change : commit.puts)
+    if (change.key != RecordKey::of_credentials())
+      put(shadow, kept.bytes, change.key, StoredRecord{change.bytes, change.version, false});
+  for (const Expect& erase : commit.erases)
+    if (erase.key != RecordKey::of_credentials()) put(shadow, kept.bytes, erase.key, std::nullopt);
+  for (const std::uint32_t number : commit.archive) mark_archived(shadow, number);
+  if (commit.listed) {
+    shadow.owner = commit.listed->user;
+    shadow.state = commit.listed->state;
+  }
+  if (commit.end_session) {
+    end(shadow, kept.bytes);
+  } else {
+    shadow.live = true;
+    shadow.activity = result.activity;
+  }
+  std::uint64_t sequence = result.first_sequence;
+  for (const NewEvent& event : commit.events)
+    append(shadow, kept.bytes,
+           {sequence++, event.bytes,
+            event.operation_id.empty() ? commit.operation_id : event.operation_id});
+  shadow.last_sequence = result.last_sequence;
+  shadow.seen = now;
+  shard.bytes += kept.bytes;
+  bound(shard);
+}
+
+void Shadow::note_events(const SessionId& session, const EventPage& page, Timestamp now) {
+  const bool to_the_end = !page.events.empty() && page.events.back().sequence == page.last_sequence;
+  if (!to_the_end) return;
+  Shard& shard = shard_of(session);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.sessions.find(session.str());
+  // A log without anything known of its session serves nobody.
+  if (found == shard.sessions.end()) return;
+  Kept& kept = place(shard, session);
+  SessionShadow& shadow = kept.shadow;
+  const bool longer = page.last_sequence > shadow.last_sequence || shadow.tail.empty() ||
+                      page.events.front().sequence < shadow.tail.front().sequence;
+  if (longer && page.last_sequence >= shadow.last_sequence) {
+    clear_tail(shadow, kept.bytes);
+    for (const StoredEvent& event : page.events) append(shadow, kept.bytes, event);
+    shadow.last_sequence = page.last_sequence;
+    shadow.seen = now;
+  }
+  shard.bytes += kept.bytes;
+  bound(shard);
+}
+
+void Shadow::forget(const SessionId& session) {
+  Shard& shard = shard_of(session);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.sessions.find(session.str());
+  if (found == shard.sessions.end()) return;
+  shard.bytes -= found->second->bytes;
+  shard.order.erase(found->second->place);
+  shard.sessions.erase(found);
+}
+
+std::optional<SessionShadow> Shadow::find(const SessionId& session) const {
+  const Shard& shard = shard_of(session);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.sessions.find(session.str());
+  if (found == shard.sessions.end()) return std::nullopt;
+  return found->second->shadow;
+}
+
+std::vector<ListedSession> Shadow::list(const std::optional<UserId>& user,
+                                        const std::optional<std::string>& state) const {
+  std::vector<ListedSession> found;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const std::string& name : shard.order) {
+      const SessionShadow& shadow = shard.sessions.find(name)->second->shadow;
+      const bool fits =
+          shadow.live && (!user || shadow.owner == user) && (!state || shadow.state == state);
+      const auto record = shadow.records.find(RecordKey::of_session());
+      if (!fits || record == shadow.records.end() || !record->second) continue;
+      found.push_back({*SessionId::parse(name), *record->second, shadow.activity});
+    }
+  }
+  return found;
+}
+
+}  // namespace actionflows
