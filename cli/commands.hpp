@@ -22,5 +22,6 @@ void add_import(CLI::App& program, Action& action);
 void add_export(CLI::App& program, Action& action);
 void add_verify(CLI::App& program, Action& action);
 void add_tail(CLI::App& program, Action& action);
+void add_journal(CLI::App& program, Action& action);
 
 }  // namespace actionflows::cli

@@ -3,6 +3,7 @@
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/redis/redis_storage.hpp"
+#include "actionflows/storage/resilient/resilient_storage.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
 #include "cli/failure.hpp"
 #include "cli/quantities.hpp"
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 namespace actionflows::cli {
 namespace {
@@ -55,9 +57,8 @@ UsageError unknown_storage(std::string_view url) {
                                 supported));
 }
 
-}  // namespace
-
-StorageChoice choose_storage(const StorageWishes& wishes) {
+// The URL, and what of the wishes was in vain.
+StorageChoice choose_url(const StorageWishes& wishes) {
   StorageChoice choice;
   if (!wishes.url.empty()) {
     if (is_redis_url(wishes.url)) {
@@ -98,6 +99,27 @@ StorageChoice choose_storage(const StorageWishes& wishes) {
   return choice;
 }
 
+}  // namespace
+
+StorageChoice choose_storage(const StorageWishes& wishes) {
+  StorageChoice choice = choose_url(wishes);
+  if (!is_redis_url(choice.url)) {
+    const std::pair<std::string_view, const std::string&> settings[] = {
+        {"--fallback", wishes.fallback}, {"--journal", wishes.journal}};
+    for (const auto& [name, value] : settings)
+      if (!value.empty())
+        choice.notes.push_back(fmt::format("{} is set but not used: it is for Redis", name));
+    return choice;
+  }
+  choice.fallback = wishes.fallback.empty() ? "memory:" : wishes.fallback;
+  if (!is_memory(choice.fallback) && !sqlite_path(choice.fallback))
+    throw UsageError("the fallback has to be memory: or sqlite:PATH");
+  choice.journal = wishes.journal;
+  if (sqlite_path(choice.fallback) == choice.journal)
+    throw UsageError("the fallback and the journal can't be one file");
+  return choice;
+}
+
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds,
                                             Opening opening) {
   if (is_memory(url)) {
@@ -122,6 +144,18 @@ std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageB
     return make_redis_storage(std::move(options));
   }
   throw unknown_storage(url);
+}
+
+std::unique_ptr<StorageDriver> open_served_storage(const StorageChoice& choice,
+                                                   const StorageBounds& bounds) {
+  auto primary = open_storage(choice.url, bounds);
+  if (!is_redis_url(choice.url)) return primary;
+  ResilientOptions options;
+  options.primary_timeout = redis_options(choice.url, "the storage URL").timeout;
+  options.log = bounds.log;
+  auto journal = choice.journal.empty() ? make_memory_journal() : open_journal(choice.journal);
+  return make_resilient_storage(std::move(primary), open_storage(choice.fallback, bounds),
+                                std::move(journal), std::move(options));
 }
 
 }  // namespace actionflows::cli

@@ -23,14 +23,19 @@ namespace actionflows::cli {
 
 // What decides. An empty text counts as not set, as usual for variables.
 struct StorageWishes {
-  std::string url;        // --storage or ACTIONFLOWS_STORAGE
-  std::string node_env;   // NODE_ENV
-  std::string redis_url;  // REDIS_URL
+  std::string url;            // --storage or ACTIONFLOWS_STORAGE
+  std::string node_env;       // NODE_ENV
+  std::string redis_url;      // REDIS_URL
+  std::string fallback = {};  // --fallback or ACTIONFLOWS_FALLBACK
+  std::string journal = {};   // --journal or ACTIONFLOWS_JOURNAL
 };
 
 struct StorageChoice {
   std::string url;
-  std::vector<std::string> notes;  // for the log: what was set in vain
+  // Of a Redis, which can be away: where it goes on meanwhile, and what that is journaled in.
+  std::string fallback = {};            // memory: or sqlite:PATH
+  std::string journal = {};             // a path; empty: in memory
+  std::vector<std::string> notes = {};  // for the log: what was set in vain
 };
 
 // The URL that is asked for; else, by NODE_ENV: `development`, `test` or unset mean memory;
@@ -57,5 +62,10 @@ enum class Opening { make, existing };
 // health tells.
 std::unique_ptr<StorageDriver> open_storage(std::string_view url, const StorageBounds& bounds = {},
                                             Opening opening = Opening::make);
+
+// The storage that a server runs on: as above, and around a Redis ResilientStorage, which goes on
+// while that is away.
+std::unique_ptr<StorageDriver> open_served_storage(const StorageChoice& choice,
+                                                   const StorageBounds& bounds);
 
 }  // namespace actionflows::cli

@@ -75,6 +75,26 @@ TEST(ChooseStorage, ProductionMeansTheRedisOfItsUrl) {
                 AllOf(HasSubstr("REDIS_URL"), Not(HasSubstr("secret"))));
 }
 
+TEST(ChooseStorage, ARedisHasAFallbackAndAJournal) {
+  StorageWishes wishes;
+  wishes.url = "redis://box";
+  EXPECT_EQ(choose_storage(wishes).fallback, "memory:");
+  EXPECT_EQ(choose_storage(wishes).journal, "");
+  wishes.fallback = "sqlite:a.db";
+  wishes.journal = "b.db";
+  EXPECT_EQ(choose_storage(wishes).fallback, "sqlite:a.db");
+  EXPECT_EQ(choose_storage(wishes).journal, "b.db");
+  wishes.journal = "a.db";
+  EXPECT_THAT(refusal_of(wishes), HasSubstr("can't be one file"));
+  wishes.fallback = "redis://other";
+  EXPECT_THAT(refusal_of(wishes), HasSubstr("memory: or sqlite:PATH"));
+  wishes.url = "memory:";
+  EXPECT_EQ(choose_storage(wishes).fallback, "");
+  EXPECT_THAT(choose_storage(wishes).notes,
+              ElementsAre(HasSubstr("--fallback is set but not used"),
+                          HasSubstr("--journal is set but not used")));
+}
+
 TEST(ChooseStorage, AnUnknownStageIsNoGuess) {
   EXPECT_THAT(refusal_of({.url = "", .node_env = "prod", .redis_url = ""}),
               HasSubstr("NODE_ENV is \"prod\""));
@@ -164,6 +184,20 @@ TEST(OpenStorage, ARedisServerNeedNotBeThere) {
     EXPECT_THAT(health.detail, Not(HasSubstr("secret")));
   }
   EXPECT_THAT(lines, ElementsAre(HasSubstr("can't connect to 127.0.0.1:1")));
+}
+
+TEST(OpenStorage, AServerOnRedisGoesOnWhileThatIsAway) {
+  const test::Folder folder;
+  const StorageChoice choice{.url = "redis://127.0.0.1:1",
+                             .fallback = "sqlite:" + folder.path("fallback.db"),
+                             .journal = folder.path("journal.db")};
+  const auto driver = open_served_storage(choice, {});
+  const auto resilience = [&] { return test::run(driver->health()).resilience; };
+  ASSERT_TRUE(resilience().has_value());
+  while (resilience()->breaker == "closed") test::run(driver->health());
+  EXPECT_EQ(to_string(test::run(driver->health()).durability), "journal");
+  const auto memory = open_served_storage({.url = "memory:"}, {});
+  EXPECT_FALSE(test::run(memory->health()).resilience.has_value());
 }
 
 TEST(OpenStorage, BoundsReachTheDriver) {

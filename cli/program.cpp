@@ -58,6 +58,7 @@ int run_program(int argc, const char* const* argv) {
   add_export(program, action);
   add_verify(program, action);
   add_tail(program, action);
+  add_journal(program, action);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

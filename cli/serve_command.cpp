@@ -109,7 +109,7 @@ Storage open(const StorageChoice& choice, const ServeFlags& flags, const Log& lo
   StorageOptions options;
   options.session_ttl = flags.session_ttl.value;
   options.record_limits.max_bytes = flags.max_record_bytes.bytes;
-  return Storage(open_storage(choice.url, bounds), options);
+  return Storage(open_served_storage(choice, bounds), options);
 }
 
 // Before anything is served: whoever sees the server sees all of it. Throws where the file can't be
@@ -147,6 +147,14 @@ Health look_at(Storage& storage, bool required, const Log& log) {
   if (required) throw failure(ErrorCode::unavailable, "the storage: " + health.detail, "open");
   log.warn("storage_unavailable", {{"storage", health.driver}, {"what", health.detail}});
   return health;
+}
+
+// Whether what is written while a Redis is away outlives this process is worth knowing before.
+void log_fallback(const StorageChoice& choice, const Log& log) {
+  if (choice.fallback.empty()) return;
+  log.info("fallback", {{"storage", choice.fallback},
+                        {"journal", choice.journal.empty() ? "in memory: lost with this process"
+                                                           : choice.journal}});
 }
 
 void log_listening(const App& app, const ServeFlags& flags, const Health& health, const Log& log) {
@@ -193,6 +201,7 @@ int run_serve(const ServeFlags& flags) {
   const StorageChoice choice = choose_storage(flags.storage);
   const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
   for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
+  log_fallback(choice, log);
   Storage storage = open(choice, flags, log);
   const Health health = look_at(storage, flags.require_primary, log);
   App app(storage, app_options(flags, log));
@@ -293,6 +302,11 @@ void add_serve(CLI::App& program, Action& action) {
            "where sessions are kept: memory:, sqlite:PATH or redis://HOST (also rediss:, "
            "redis+cluster:) [by NODE_ENV: memory: for development, test or unset; REDIS_URL for "
            "production]");
+  add_flag(command, "fallback", flags->storage.fallback, "URL",
+           "where a server on Redis goes on while that is away: memory: or sqlite:PATH [memory:]");
+  add_flag(command, "journal", flags->storage.journal, "FILE",
+           "what is written meanwhile is journaled here until Redis has it, and survives the "
+           "process [in memory]");
   command
       .add_flag("--require-primary", flags->require_primary,
                 "refuse to start while the storage can't be reached")

@@ -90,6 +90,7 @@ std::string_view to_string(Source source);
 struct Provenance {
   Source source = Source::memory;
   std::chrono::milliseconds age{0};  // 0: the truth of now; more: as it was that long ago
+  bool partial = false;              // a list of what is known here: there may be others
 };
 
 enum class DurabilityLevel {

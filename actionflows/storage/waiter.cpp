@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -23,9 +24,10 @@ class WaitingCalls : public boost::asio::execution_context::service {
     const std::lock_guard lock(mutex_);
     ++count_;
   }
-  void leave() {
+  void leave(std::size_t calls) {
     const std::lock_guard lock(mutex_);
-    if (--count_ == 0) none_.notify_all();
+    count_ -= calls;
+    if (count_ == 0) none_.notify_all();
   }
 
  private:
@@ -54,7 +56,29 @@ void Waiter::resume() && {
   boost::asio::post(work_.get_executor(),
                     [handler = std::move(handler_)]() mutable { std::move(handler)(); });
   work_.reset();
-  calls->leave();  // the last: from here on the context may be gone
+  calls->leave(1);  // the last: from here on the context may be gone
+}
+
+void Waiter::resume_all(std::vector<Waiter> waiters) {
+  for (auto begin = waiters.begin(); begin != waiters.end();) {
+    boost::asio::any_io_executor executor = begin->work_.get_executor();
+    const auto end = std::find_if(begin, waiters.end(), [&](const Waiter& other) {
+      return other.work_.get_executor() != executor;
+    });
+    std::vector<Handler> handlers;
+    for (auto at = begin; at != end; ++at) handlers.push_back(std::move(at->handler_));
+    boost::asio::post(executor, [executor, handlers = std::move(handlers)]() mutable {
+      // Posted and not called: other threads of the context may take some of them.
+      for (auto at = handlers.begin() + 1; at != handlers.end(); ++at)
+        boost::asio::post(executor, std::move(*at));
+      std::move(handlers.front())();
+    });
+    WaitingCalls* const calls = begin->calls_;
+    for (auto at = begin; at != end; ++at) at->work_.reset();
+    executor = {};
+    calls->leave(static_cast<std::size_t>(end - begin));  // as above
+    begin = end;
+  }
 }
 
 }  // namespace actionflows

@@ -6,6 +6,8 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 
+#include <vector>
+
 namespace actionflows {
 
 // Counts the calls that wait in one context, which can't be destroyed before all are answered.
@@ -22,6 +24,9 @@ class Waiter {
   // Lets the caller go on, on its own executor; once. From then on what the caller owns may be
   // gone.
   void resume() &&;
+  // The same for many: those that follow each other on one executor are handed to it at once, which
+  // wakes its thread once.
+  static void resume_all(std::vector<Waiter> waiters);
 
  private:
   Handler handler_;

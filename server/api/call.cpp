@@ -85,8 +85,10 @@ http::Response Call::read(std::string json) const {
 http::Response Call::with_source(http::Response response) const {
   if (!report_.provenance) return response;
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(report_.provenance->age);
-  response.add("ActionFlows-Source", std::string(to_string(report_.provenance->source)) +
-                                         "; age=" + std::to_string(age.count()));
+  std::string source(to_string(report_.provenance->source));
+  source.append("; age=").append(std::to_string(age.count()));
+  if (report_.provenance->partial) source.append("; partial");
+  response.add("ActionFlows-Source", std::move(source));
   return response;
 }
 

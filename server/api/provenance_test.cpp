@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace actionflows {
@@ -61,6 +62,7 @@ class RedisLikeStorage final : public StorageDriver {
     T result = co_await std::move(work);
     result.provenance.source = Source::redis;
     result.provenance.age = std::chrono::milliseconds(2'900);
+    result.provenance.partial = std::is_same_v<T, SessionPage>;
     co_return result;
   }
 
@@ -81,9 +83,9 @@ class Told : public testing::Test {
     EXPECT_EQ(reply.header("ActionFlows-Durability"), "redis-replicated(1)") << reply.body;
     EXPECT_EQ(reply.header("ActionFlows-Source"), "");
   }
-  static void expect_source(const Reply& reply) {
+  static void expect_source(const Reply& reply, const std::string& also = {}) {
     EXPECT_EQ(reply.status, 200) << reply.body;
-    EXPECT_EQ(reply.header("ActionFlows-Source"), "redis; age=2") << reply.body;
+    EXPECT_EQ(reply.header("ActionFlows-Source"), "redis; age=2" + also) << reply.body;
     EXPECT_EQ(reply.header("ActionFlows-Durability"), "");
   }
 
@@ -93,10 +95,11 @@ class Told : public testing::Test {
 
 TEST_F(Told, OfReads) {
   for (const char* path :
-       {"/v1/sessions", "/v1/sessions/s", "/v1/sessions/s/chains", "/v1/chains/s.c1",
+       {"/v1/sessions/s", "/v1/sessions/s/chains", "/v1/chains/s.c1",
         "/v1/chains/s.c1?include=steps", "/v1/chains/s.c1/steps", "/v1/steps/s.c1.s1",
         "/v1/archive", "/v1/sessions/s/events", "/v1/sessions/s/export", "/v1/sessions/s/verify"})
     expect_source(client_.get(path));
+  expect_source(client_.get("/v1/sessions"), "; partial");
   expect_source(served_.stream("/v1/sessions/s/stream").head);
 }
 

@@ -2,9 +2,11 @@
 #include "actionflows/storage/resilient/resilient_storage.hpp"
 
 #include "actionflows/storage/memory/memory_storage.hpp"
+#include "actionflows/storage/redis/redis_storage.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
 #include "tests/conformance/conformance.hpp"
 #include "tests/support/folder.hpp"
+#include "tests/support/redis_server.hpp"
 
 namespace actionflows::test {
 namespace {
@@ -65,8 +67,26 @@ DriverUnderTest over_sqlite() {
   return driver;
 }
 
+// As in production.
+DriverUnderTest over_redis() {
+  DriverUnderTest driver;
+  driver.name = "over_redis";
+  driver.missing = redis_is_missing;
+  driver.searches_appends = true;
+  driver.sequences = 300;
+  driver.open = [max_wakeups = driver.max_wakeups](const DriverLimits& limits) {
+    static const RedisServer server;
+    RedisOptions options = server.storage_options();
+    options.limits = limits;
+    options.max_wakeups = max_wakeups;
+    return wrapped(make_redis_storage(options), limits, max_wakeups, options.timeout);
+  };
+  return driver;
+}
+
 INSTANTIATE_TEST_SUITE_P(Resilient, DriverConformance,
-                         testing::Values(over_memory(), watched(), over_sqlite()), name_of_driver);
+                         testing::Values(over_memory(), watched(), over_sqlite(), over_redis()),
+                         name_of_driver);
 
 }  // namespace
 }  // namespace actionflows::test

@@ -198,6 +198,8 @@ TEST(Usage, HelpIsNoFailure) {
                                                     {"export", "--help"},
                                                     {"verify", "--help"},
                                                     {"tail", "--help"},
+                                                    {"journal", "--help"},
+                                                    {"journal", "list", "--help"},
                                                     {"--version"}}) {
     const Finished done = run_program(arguments);
     EXPECT_EQ(done.exit_code, 0);

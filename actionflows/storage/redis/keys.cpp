@@ -2,6 +2,8 @@
 
 #include "actionflows/storage/redis/slots.hpp"
 
+#include <algorithm>
+
 namespace actionflows::redis {
 namespace {
 
@@ -21,6 +23,14 @@ std::string without_braces(std::string_view name) {
 }
 
 }  // namespace
+
+bool is_key_prefix(std::string_view text) {
+  const auto fits = [](char c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  return !text.empty() && text.size() <= 100 && std::ranges::all_of(text, fits);
+}
 
 std::string Keys::session(const SessionId& id) const {
   return std::string(prefix_).append(":{").append(id.str()).append("}");

@@ -27,6 +27,11 @@
 
 namespace actionflows::redis {
 
+// 1-100 characters of A-Z a-z 0-9 . _ - only: a colon would let the keys of one prefix be
+// another's, braces would be taken for the part of a key that a cluster chooses the slot by, and *
+// ? [ ] mean something in rules of access.
+bool is_key_prefix(std::string_view text);
+
 // How many parts each index over all sessions has.
 inline constexpr std::size_t shards = 16;
 

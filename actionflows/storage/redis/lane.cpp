@@ -26,6 +26,11 @@ namespace {
 constexpr auto upkeep_interval = 25ms;
 constexpr auto map_interval = 250ms;
 
+void mark_closed(Call& call) {
+  for (Command* command : call.commands)
+    if (!command->transit.done) command->transit.failure = LinkFailure::closed;
+}
+
 }  // namespace
 
 Lane::Lane(const RedisOptions& options, std::function<void(const std::string&)> reports)
@@ -55,7 +60,12 @@ void Lane::close() {
   asio::post(context_, [this] {
     closing_ = true;
     drain();
-    while (!open_.empty()) refuse(open_.front());
+    while (!open_.empty()) {
+      Call& call = open_.front();
+      for (Command* command : call.commands)
+        if (!command->transit.done) give_up(*command);
+      answer_closed(call);
+    }
     for (auto& [address, link] : links_) link->stop();
     deadline_timer_.cancel();
     upkeep_timer_.cancel();
@@ -82,18 +92,16 @@ void Lane::submit(Call& call) {
     if (!closed) inbox_.push_back(&call);
   }
   if (closed) {
-    refuse(call);
+    mark_closed(call);
+    if (call.counter != nullptr) --*call.counter;
+    std::move(*call.waiter).resume();
   } else if (first) {
     asio::post(context_, [this] { drain(); });
   }
 }
 
-void Lane::refuse(Call& call) {
-  for (Command* command : call.commands) {
-    if (command->transit.done) continue;
-    give_up(*command);
-    command->transit.failure = LinkFailure::closed;
-  }
+void Lane::answer_closed(Call& call) {
+  mark_closed(call);
   answer(call);
 }
 
@@ -106,7 +114,7 @@ void Lane::drain() {
   for (Call* call : calls) {
     enter(*call);
     if (closing_) {
-      refuse(*call);
+      answer_closed(*call);
       continue;
     }
     // A command may be refused at once, and the last one's end is its call's.
@@ -183,11 +191,13 @@ void Lane::conclude(Command& command) {
   if (--call.open == 0) answer(call);
 }
 
+// Who is answered goes on once all that has just arrived is read: so their threads are woken once.
 void Lane::answer(Call& call) {
   call.unlink();
   if (call.counter != nullptr) --*call.counter;
-  Waiter waiter = std::move(*call.waiter);
-  std::move(waiter).resume();  // from here on the call may be gone
+  if (answered_.empty())
+    asio::post(context_, [this] { Waiter::resume_all(std::exchange(answered_, {})); });
+  answered_.push_back(std::move(*call.waiter));
 }
 
 // Inside of a connection's own work nothing new is begun on it.

@@ -50,7 +50,7 @@ class Lane final : public Link::Owner {
 
   void drain();
   void enter(Call& call);
-  void refuse(Call& call);
+  void answer_closed(Call& call);
   void route(Command& command);
   void route_to(const RedisAddress& address, Command& command);
   void conclude(Command& command);
@@ -87,6 +87,7 @@ class Lane final : public Link::Owner {
   bool reachable_ = false;  // a connection to every node that is needed stands
   boost::asio::steady_timer deadline_timer_;
   boost::asio::steady_timer upkeep_timer_;
+  std::vector<Waiter> answered_;  // who goes on when this thread's present work is done
   bool closing_ = false;
   bool armed_ = false;
   bool flushing_ = false;

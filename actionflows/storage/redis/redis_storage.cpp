@@ -557,7 +557,7 @@ std::unique_ptr<StorageDriver> make_redis_storage(RedisOptions options) {
   require(options.cluster || options.servers.size() == 1,
           "several servers are named; is it a "
           "cluster (redis+cluster://)?");
-  require(!options.prefix.empty(), "the prefix of keys is empty");
+  require(redis::is_key_prefix(options.prefix), "the prefix of keys is none: see RedisOptions");
   require(options.timeout.count() > 0, "the timeout must be positive");
   require(options.wait_replicas >= 0, "wait_replicas must not be negative");
   redis::check_tls(options);

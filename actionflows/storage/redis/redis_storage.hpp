@@ -37,6 +37,7 @@ struct RedisOptions {
   std::string ca_file;  // who is trusted, PEM; empty: whom the system trusts
 
   // What every key begins with. Stores with different prefixes share a server and nothing else.
+  // 1-100 characters of A-Z a-z 0-9 . _ -
   std::string prefix = "af";
 
   DriverLimits limits;

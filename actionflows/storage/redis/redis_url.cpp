@@ -1,4 +1,5 @@
 #include "actionflows/base/error.hpp"
+#include "actionflows/storage/redis/keys.hpp"
 #include "actionflows/storage/redis/redis_storage.hpp"
 
 #include <algorithm>
@@ -144,10 +145,8 @@ std::chrono::milliseconds time_of(std::string_view name, std::string_view value)
   return std::chrono::milliseconds(number_of<std::int64_t>(name, value, 1, hour));
 }
 
-// A colon would let the keys of one prefix be another's, braces would be taken for the part of a
-// key that a cluster chooses the slot by, and * ? [ ] \ mean something in rules of access.
 std::string prefix_of(std::string value) {
-  if (value.empty() || value.size() > 100 || !std::ranges::all_of(value, is_host_character))
+  if (!redis::is_key_prefix(value))
     throw wrong("sets prefix to what is not 1-100 characters of A-Z a-z 0-9 . _ -");
   return value;
 }

@@ -204,5 +204,14 @@ TEST(RedisUrl, IsKnownByItsScheme) {
     EXPECT_FALSE(is_redis_url(url)) << url;
 }
 
+// An option that no URL can set once let one store's keys be another's.
+TEST(RedisOptions, APrefixThatNoUrlMaySetIsRefused) {
+  for (const char* prefix : {"", "a:b", "a{b}", "a*", "a b"}) {
+    RedisOptions options = parse_redis_url("redis://127.0.0.1:1");
+    options.prefix = prefix;
+    EXPECT_THROW(make_redis_storage(options), StorageError) << prefix;
+  }
+}
+
 }  // namespace
 }  // namespace actionflows

@@ -59,10 +59,16 @@ class Journal {
 
 std::unique_ptr<Journal> make_memory_journal();
 
+enum class JournalUse {
+  of_its_server,      // one process at a time: replays it, and mends what is damaged
+  beside_its_server,  // looks at it and retries or removes what was set aside
+};
+
 // Makes the file when it is not there. What is damaged is not lost: the sound entries are kept, and
 // what follows the first damaged one is set aside; where the file can't be read to its end, it is
 // kept beside the new one as PATH.damaged-N. Throws unavailable: the file can't be opened; invalid:
-// it is a database of something else.
-std::unique_ptr<Journal> open_journal(const std::string& path);
+// it is a database of something else; corrupt: it is damaged, and that is its server's to mend.
+std::unique_ptr<Journal> open_journal(const std::string& path,
+                                      JournalUse use = JournalUse::of_its_server);
 
 }  // namespace actionflows

@@ -324,6 +324,7 @@ Task<SessionPage> Outage::list_sessions(const ListQuery& query) {
     page.next = position(page.items.back());
   }
   page.provenance = provenance(clock_.now());
+  page.provenance.partial = true;
   co_return page;
 }
 
@@ -332,6 +333,7 @@ Task<ArchivePage> Outage::list_archive(const ListQuery& query) {
   std::erase_if(page.items,
                 [&](const ArchivedChain& item) { return find(item.id.session()) == nullptr; });
   page.provenance = provenance(clock_.now());
+  page.provenance.partial = true;
   co_return page;
 }
 

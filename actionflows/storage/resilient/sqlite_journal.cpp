@@ -221,10 +221,11 @@ std::string keep_aside(const std::string& path) {
 
 class SqliteJournal final : public Journal {
  public:
-  explicit SqliteJournal(const std::string& path) : path_(path) {
+  SqliteJournal(const std::string& path, JournalUse use) : path_(path), use_(use) {
     try {
       open();
     } catch (const DatabaseFailure& failed) {
+      if (use_ == JournalUse::beside_its_server) throw;
       if (failed.code != SQLITE_NOTADB && failed.code != SQLITE_CORRUPT) throw;
       database_.reset();
       damage_ = "the journal was damaged beyond reading (" + failed.message + ") and is kept as " +
@@ -337,6 +338,9 @@ class SqliteJournal final : public Journal {
     const bool read_to_its_end = !found.ends;
     if (read_to_its_end) found.ends = damage_in(*database_);
     if (found.damaged == 0 && !found.ends) return;
+    if (use_ == JournalUse::beside_its_server)
+      throw failure(ErrorCode::corrupt, "the journal is damaged: its server mends it at its start",
+                    "journal");
     // Entries are missing, and nothing tells where: all are suspect.
     if (found.damaged == 0) found.sound_before = read_to_its_end ? 0 : found.sound.size();
     const std::string kept_as = renew(found.sound);
@@ -372,6 +376,7 @@ class SqliteJournal final : public Journal {
   }
 
   const std::string path_;
+  const JournalUse use_;
   std::string damage_;  // constant after construction
   std::mutex mutex_;
   // guarded by mutex_
@@ -382,8 +387,8 @@ class SqliteJournal final : public Journal {
 
 }  // namespace
 
-std::unique_ptr<Journal> open_journal(const std::string& path) {
-  return telling_failures([&] { return std::make_unique<SqliteJournal>(path); });
+std::unique_ptr<Journal> open_journal(const std::string& path, JournalUse use) {
+  return telling_failures([&] { return std::make_unique<SqliteJournal>(path, use); });
 }
 
 }  // namespace actionflows
