@@ -194,7 +194,10 @@ TEST(OpenStorage, AServerOnRedisGoesOnWhileThatIsAway) {
   const auto driver = open_served_storage(choice, {});
   const auto resilience = [&] { return test::run(driver->health()).resilience; };
   ASSERT_TRUE(resilience().has_value());
-  while (resilience()->breaker == "closed") test::run(driver->health());
+  const SessionId session = *SessionId::parse("s");
+  for (int calls = 0; calls < 100 && resilience()->breaker == "closed"; ++calls)
+    EXPECT_THROW(test::run(driver->read(session, {})), StorageError);
+  EXPECT_NE(resilience()->breaker, "closed");
   EXPECT_EQ(to_string(test::run(driver->health()).durability), "journal");
   const auto memory = open_served_storage({.url = "memory:"}, {});
   EXPECT_FALSE(test::run(memory->health()).resilience.has_value());
