@@ -6,6 +6,7 @@
 #include "cli/failure.hpp"
 #include "cli/flags.hpp"
 #include "cli/quantities.hpp"
+#include "cli/run_tasks.hpp"
 
 #include <fmt/core.h>
 
@@ -101,7 +102,8 @@ int run_retry(const JournalFlags& flags) {
 int run_drop(const JournalFlags& flags) {
   const auto journal = open_existing(flags);
   const auto ids = chosen(*journal, flags);
-  journal->remove(ids);
+  boost::asio::io_context context(1);
+  run_task(context, [&] { return journal->remove(ids); });
   fmt::print("{} dropped: what they said is lost\n", counted(ids.size(), "change"));
   return exit_done;
 }

@@ -32,14 +32,16 @@ class KeptJournal final : public Journal {
   KeptJournal(std::shared_ptr<Journal> kept, std::shared_ptr<bool> alive)
       : kept_(std::move(kept)), alive_(std::move(alive)) {}
 
-  std::uint64_t append(JournalKind kind, const Commit& commit, Timestamp at) override {
+  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
     return kept().append(kind, commit, at);
   }
-  void remove(std::span<const std::uint64_t> ids) override { kept().remove(ids); }
-  void poison(std::uint64_t id, std::string_view reason) override { kept().poison(id, reason); }
+  Task<void> remove(std::span<const std::uint64_t> ids) override { return kept().remove(ids); }
+  Task<void> poison(std::uint64_t id, std::string_view reason) override {
+    return kept().poison(id, reason);
+  }
+  Task<bool> changed_by_others() override { co_return false; }
   bool retry(std::uint64_t id) override { return kept().retry(id); }
   std::vector<JournalEntry> entries() override { return kept().entries(); }
-  bool changed_by_others() override { return false; }
   [[nodiscard]] const std::string& damage() const override { return kept_->damage(); }
   [[nodiscard]] bool durable() const override { return true; }
 

@@ -4,6 +4,7 @@
 // kept in memory and lost with the process.
 #pragma once
 
+#include "actionflows/base/task.hpp"
 #include "actionflows/base/time.hpp"
 #include "actionflows/storage/driver.hpp"
 
@@ -32,25 +33,31 @@ struct JournalEntry {
   std::string poison;  // why it was set aside; empty: it waits to be replayed
 };
 
-// Thread-safety: shared objects: safe. Calls wait for the disk on the caller's thread. All throw
+// Thread-safety: shared objects: safe; what they are given must outlive the await. All throw
 // StorageError: unavailable or exhausted (the file can't be written: nothing was kept), corrupt.
+// After an error of the disk all changes are unavailable until the journal is opened again.
 class Journal {
  public:
   virtual ~Journal() = default;
 
-  // Returns once the entry is as durable as the journal is, with its id.
-  virtual std::uint64_t append(JournalKind kind, const Commit& commit, Timestamp at) = 0;
-  virtual void remove(std::span<const std::uint64_t> ids) = 0;
-  // Sets an entry aside: it stays until somebody retries or drops it.
-  virtual void poison(std::uint64_t id, std::string_view reason) = 0;
-  // Lets an entry that was set aside wait again. False: there is no such entry.
-  virtual bool retry(std::uint64_t id) = 0;
+  // Return once the change is as durable as the journal is. Changes that wait together are written
+  // together; those of one caller, each awaited, in their order.
 
-  // All entries, in order.
-  virtual std::vector<JournalEntry> entries() = 0;
+  // The entry's id.
+  virtual Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) = 0;
+  virtual Task<void> remove(std::span<const std::uint64_t> ids) = 0;
+  // Sets an entry aside: it stays until somebody retries or drops it.
+  virtual Task<void> poison(std::uint64_t id, std::string_view reason) = 0;
 
   // Whether another process changed the journal (`actionflows journal retry`) since the last call.
-  virtual bool changed_by_others() = 0;
+  virtual Task<bool> changed_by_others() = 0;
+
+  // These two wait for the disk on the caller's thread.
+
+  // Lets an entry that was set aside wait again. False: there is no such entry.
+  virtual bool retry(std::uint64_t id) = 0;
+  // All entries, in order.
+  virtual std::vector<JournalEntry> entries() = 0;
 
   // What was found damaged on opening, in plain words; empty: nothing.
   [[nodiscard]] virtual const std::string& damage() const = 0;

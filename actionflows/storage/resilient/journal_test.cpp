@@ -5,6 +5,7 @@
 #include "actionflows/storage/resilient/commit_text.hpp"
 #include "tests/support/change.hpp"
 #include "tests/support/folder.hpp"
+#include "tests/support/run.hpp"
 #include "tests/support/seed.hpp"
 
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@ namespace {
 using test::chain;
 using test::Change;
 using test::Folder;
+using test::run;
 using test::step;
 using test::test_start;
 
@@ -79,12 +81,12 @@ class JournalTest : public testing::TestWithParam<bool> {
 TEST_P(JournalTest, KeepsEntriesInOrderUntilTheyAreRemoved) {
   const auto journal = open();
   EXPECT_EQ(journal->durable(), GetParam());
-  const auto first = journal->append(JournalKind::base, Change(session), test_start);
-  const auto second = journal->append(JournalKind::change, full_commit(), test_start);
-  const auto third = journal->append(JournalKind::touch, Change(session), test_start);
+  const auto first = run(journal->append(JournalKind::base, Change(session), test_start));
+  const auto second = run(journal->append(JournalKind::change, full_commit(), test_start));
+  const auto third = run(journal->append(JournalKind::touch, Change(session), test_start));
   EXPECT_LT(first, second);
   EXPECT_LT(second, third);
-  journal->remove(std::vector{first, third});
+  run(journal->remove(std::vector{first, third}));
   const auto entries = journal->entries();
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].id, second);
@@ -95,9 +97,9 @@ TEST_P(JournalTest, KeepsEntriesInOrderUntilTheyAreRemoved) {
 
 TEST_P(JournalTest, SetsAsideAndRetries) {
   const auto journal = open();
-  const auto id = journal->append(JournalKind::change, Change(session), test_start);
+  const auto id = run(journal->append(JournalKind::change, Change(session), test_start));
   EXPECT_FALSE(journal->retry(id));
-  journal->poison(id, "does not fit");
+  run(journal->poison(id, "does not fit"));
   EXPECT_EQ(journal->entries().at(0).poison, "does not fit");
   EXPECT_TRUE(journal->retry(id));
   EXPECT_EQ(journal->entries().at(0).poison, "");
@@ -109,12 +111,14 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, JournalTest, testing::Values(true));
 
 class SqliteJournalTest : public testing::Test {
  protected:
+  static std::uint64_t append(Journal& journal, int n) {
+    const Change change = Change(session).operation("op " + std::to_string(n));
+    return run(journal.append(JournalKind::change, change, test_start));
+  }
   // Appends entries named by their operation ids.
   void fill(int count) {
     const auto journal = open_journal(path);
-    for (int n = 0; n < count; ++n)
-      journal->append(JournalKind::change, Change(session).operation("op " + std::to_string(n)),
-                      test_start);
+    for (int n = 0; n < count; ++n) append(*journal, n);
   }
 
   Folder folder = Folder::in_memory();
@@ -128,18 +132,18 @@ TEST_F(SqliteJournalTest, KeepsItsEntriesBeyondTheProcess) {
   const auto entries = journal->entries();
   ASSERT_EQ(entries.size(), 3u);
   EXPECT_EQ(entries[2].commit.operation_id, "op 2");
-  journal->remove(std::vector{entries[2].id});
-  EXPECT_GT(journal->append(JournalKind::change, Change(session), test_start), entries[2].id);
+  run(journal->remove(std::vector{entries[2].id}));
+  EXPECT_GT(append(*journal, 3), entries[2].id);
 }
 
 TEST_F(SqliteJournalTest, SeesWhatAnotherProcessLetWaitAgain) {
   const auto journal = open_journal(path);
-  const auto id = journal->append(JournalKind::change, Change(session), test_start);
-  journal->poison(id, "no");
-  EXPECT_FALSE(journal->changed_by_others());
+  const auto id = run(journal->append(JournalKind::change, Change(session), test_start));
+  run(journal->poison(id, "no"));
+  EXPECT_FALSE(run(journal->changed_by_others()));
   EXPECT_TRUE(open_journal(path)->retry(id));
-  EXPECT_TRUE(journal->changed_by_others());
-  EXPECT_FALSE(journal->changed_by_others());
+  EXPECT_TRUE(run(journal->changed_by_others()));
+  EXPECT_FALSE(run(journal->changed_by_others()));
   EXPECT_EQ(journal->entries().at(0).poison, "");
 }
 
@@ -194,11 +198,9 @@ TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverABitFlips) {
 }
 
 TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverItsLogIsCut) {
-  constexpr std::size_t written = 5;
+  constexpr int written = 5;
   const auto writer = open_journal(path);  // stays open: what it wrote is still in the log
-  for (std::size_t n = 0; n < written; ++n)
-    writer->append(JournalKind::change, Change(session).operation("op " + std::to_string(n)),
-                   test_start);
+  for (int n = 0; n < written; ++n) append(*writer, n);
   const std::string file = content_of(path);
   const std::string log = content_of(path + "-wal");
   ASSERT_GT(log.size(), 8'192u);

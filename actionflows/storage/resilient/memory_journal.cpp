@@ -18,22 +18,24 @@ namespace {
 
 class MemoryJournal final : public Journal {
  public:
-  std::uint64_t append(JournalKind kind, const Commit& commit, Timestamp at) override {
+  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
     const std::lock_guard lock(mutex_);
     const std::uint64_t id = ++last_id_;
     entries_.emplace_hint(entries_.end(), id, JournalEntry{id, kind, at, commit, {}});
-    return id;
+    co_return id;
   }
 
-  void remove(std::span<const std::uint64_t> ids) override {
+  Task<void> remove(std::span<const std::uint64_t> ids) override {
     const std::lock_guard lock(mutex_);
     for (const std::uint64_t id : ids) entries_.erase(id);
+    co_return;
   }
 
-  void poison(std::uint64_t id, std::string_view reason) override {
+  Task<void> poison(std::uint64_t id, std::string_view reason) override {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(id);
     if (found != entries_.end()) found->second.poison = reason;
+    co_return;
   }
 
   bool retry(std::uint64_t id) override {
@@ -51,7 +53,7 @@ class MemoryJournal final : public Journal {
     return all;
   }
 
-  bool changed_by_others() override { return false; }
+  Task<bool> changed_by_others() override { co_return false; }
   [[nodiscard]] const std::string& damage() const override { return no_damage_; }
   [[nodiscard]] bool durable() const override { return false; }
 

@@ -107,9 +107,14 @@ std::shared_ptr<Diverted> Outage::find_or_divert(const SessionId& session) {
   return place;
 }
 
-void Outage::drop_if_unused(Diverted& diverted) {
-  if (!diverted.entries.empty()) return;
-  journal_->remove(diverted.base_ids);
+Task<void> Outage::drop_if_unused(Diverted& diverted) {
+  if (!diverted.entries.empty()) co_return;
+  try {
+    co_await remove_refused(diverted);
+    co_await journal_->remove(diverted.base_ids);
+  } catch (const StorageError&) {
+    co_return;  // it stays diverted: the journal holds something of it
+  }
   diverted.base_ids.clear();
   diverted.over.store(true);
   const std::lock_guard lock(mutex_);
@@ -142,7 +147,8 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
   }
   const Commit base = base_of(diverted.session, *shadow, clock_.now());
   co_await place_base(diverted, base);
-  diverted.base_ids.push_back(journal_->append(JournalKind::base, base, clock_.now()));
+  const std::uint64_t id = co_await journal_->append(JournalKind::base, base, clock_.now());
+  diverted.base_ids.push_back(id);
   const std::lock_guard lock(diverted.mutex);
   for (const auto& [key, record] : shadow->records) diverted.knowledge.see(key, record.has_value());
   diverted.last_archived = shadow->last_archived;
@@ -158,13 +164,21 @@ Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
   diverted.first_event = knows_events(base) ? placed.first_sequence : placed.last_sequence + 1;
 }
 
-std::uint64_t Outage::append(Diverted& diverted, JournalKind kind, const Commit& commit) {
+Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind, const Commit& commit) {
+  // Never behind one that was refused: what rebuilds the fallback knows it only as the last.
+  co_await remove_refused(diverted);
   const Timestamp now = clock_.now();
-  const std::uint64_t id = journal_->append(kind, commit, now);
+  const std::uint64_t id = co_await journal_->append(kind, commit, now);
   diverted.entries.push_back({id, kind, now, commit, {}});
   const std::lock_guard lock(mutex_);
   waiting_.emplace(id, now);
-  return id;
+  co_return id;
+}
+
+Task<void> Outage::remove_refused(Diverted& diverted) {
+  if (diverted.refused_ids.empty()) co_return;
+  co_await journal_->remove(diverted.refused_ids);
+  diverted.refused_ids.clear();
 }
 
 Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
@@ -182,7 +196,7 @@ Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
   if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, commit);
   // In the journal before anything can be seen of it. What the fallback refuses leaves it again;
   // should the process end in between, the fallback refuses it again when it is rebuilt.
-  const std::uint64_t id = append(diverted, JournalKind::change, commit);
+  const std::uint64_t id = co_await append(diverted, JournalKind::change, commit);
   CommitResult result;
   std::exception_ptr refused;
   try {
@@ -192,9 +206,16 @@ Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
   }
   if (refused || result.repeated) {
     diverted.entries.pop_back();
-    journal_->remove(std::span(&id, 1));
-    const std::lock_guard lock(mutex_);
-    waiting_.erase(id);
+    diverted.refused_ids.push_back(id);
+    {
+      const std::lock_guard lock(mutex_);
+      waiting_.erase(id);
+    }
+    try {
+      co_await remove_refused(diverted);
+    } catch (const StorageError&) {
+      // It is tried again before the next entry; the answer is what the fallback said.
+    }
   }
   if (refused) std::rethrow_exception(refused);
   result.durability = durability();
@@ -221,7 +242,7 @@ Task<bool> Outage::touch(Diverted& diverted, const Activity& activity) {
   const bool worth_it =
       !diverted.touched_at || activity.last_active >= *diverted.touched_at + touch_step;
   if (touched && worth_it) {
-    append(diverted, JournalKind::touch, touch);
+    co_await append(diverted, JournalKind::touch, touch);
     diverted.touched_at = activity.last_active;
   }
   co_return touched;

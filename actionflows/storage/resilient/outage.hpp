@@ -35,9 +35,10 @@ struct Diverted {
   // Of whoever has the turn.
   std::vector<JournalEntry> entries;  // in order; those set aside, too
   std::vector<std::uint64_t> base_ids;
-  Lineage lineage;                      // the records before the first of `entries`
-  std::uint64_t seen_sequence = 0;      // the log's newest number when it was diverted
-  std::optional<Timestamp> touched_at;  // the newest journaled touch
+  std::vector<std::uint64_t> refused_ids;  // by the fallback; still in the journal
+  Lineage lineage;                         // the records before the first of `entries`
+  std::uint64_t seen_sequence = 0;         // the log's newest number when it was diverted
+  std::optional<Timestamp> touched_at;     // the newest journaled touch
   bool poisoned = false;
 
   std::mutex mutex;
@@ -70,7 +71,7 @@ class Outage {
   Task<CommitResult> commit(Diverted& diverted, const Commit& commit);
   Task<bool> touch(Diverted& diverted, const Activity& activity);
   // A session that came to nothing is diverted no more.
-  void drop_if_unused(Diverted& diverted);
+  Task<void> drop_if_unused(Diverted& diverted);
 
   // ---- reading what is diverted; no turn needed. Check `over` afterwards.
 
@@ -103,8 +104,9 @@ class Outage {
   Task<bool> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
   Task<void> place_base(Diverted& diverted, const Commit& base);
   void announce(const Commit& commit, const UserId& user, const CommitResult& result);
-  std::uint64_t append(Diverted& diverted, JournalKind kind, const Commit& commit);
-  [[nodiscard]] std::map<SessionId, std::vector<JournalEntry>> waiting();
+  Task<std::uint64_t> append(Diverted& diverted, JournalKind kind, const Commit& commit);
+  Task<void> remove_refused(Diverted& diverted);
+  Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
 
   // ---- parts of replay
   Task<std::set<std::string>> operations_since(Diverted& diverted, Gate& gate);
@@ -113,7 +115,7 @@ class Outage {
   Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage, bool moved_on);
   Task<void> replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
-  void set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
+  Task<void> set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
   void tell(const std::string& line) const;
 
   [[nodiscard]] Provenance provenance(Timestamp as_of) const;

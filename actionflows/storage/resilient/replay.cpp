@@ -60,7 +60,7 @@ void advance(Lineage& lineage, const Commit& commit) {
 
 // All entries by session, bases and those set aside included, of the sessions that have some to
 // replay.
-std::map<SessionId, std::vector<JournalEntry>> Outage::waiting() {
+Task<std::map<SessionId, std::vector<JournalEntry>>> Outage::waiting() {
   std::map<SessionId, std::vector<JournalEntry>> by_session;
   for (JournalEntry& entry : journal_->entries()) {
     const SessionId session = entry.commit.session;
@@ -79,20 +79,21 @@ std::map<SessionId, std::vector<JournalEntry>> Outage::waiting() {
                        [&](const auto& entry) { return is_base(entry) || !entry.poison.empty(); });
   };
   std::erase_if(by_session, nothing_to_replay);
-  if (!useless.empty()) journal_->remove(useless);
+  if (!useless.empty()) co_await journal_->remove(useless);
   poisoned_.store(poisoned, std::memory_order_relaxed);
-  return by_session;
+  co_return by_session;
 }
 
 Task<void> Outage::resume() {
   if (!journal_->damage().empty()) tell(journal_->damage());
   std::size_t entries = 0;
-  for (auto& [session, waits] : waiting()) {
+  std::map<SessionId, std::vector<JournalEntry>> left = co_await waiting();
+  for (auto& [session, waits] : left) {
     const std::shared_ptr<Diverted> diverted = find_or_divert(session);
     diverted->entries = std::move(waits);
     co_await rebuild(*diverted);
     entries += diverted->entries.size();
-    drop_if_unused(*diverted);
+    co_await drop_if_unused(*diverted);
   }
   if (entries != 0)
     tell("journal holds " + std::to_string(entries) + " entries of before, to be replayed");
@@ -118,7 +119,7 @@ Task<void> Outage::rebuild(Diverted& diverted) {
     // The process can have ended between the journal and the fallback's refusal: only the last.
     const bool never_acknowledged = !accepted && i + 1 == entries.size();
     if (never_acknowledged) {
-      journal_->remove(std::span(&entry.id, 1));
+      co_await journal_->remove(std::span(&entry.id, 1));
       continue;
     }
     if (entry.poison.empty()) {
@@ -194,7 +195,7 @@ Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& en
     if (is_failure(error)) throw;
     why = error.message();
   }
-  if (!why.empty()) set_aside(diverted, entry, why);
+  if (!why.empty()) co_await set_aside(diverted, entry, why);
 }
 
 Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage,
@@ -240,8 +241,8 @@ Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineag
   }
 }
 
-void Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why) {
-  journal_->poison(entry.id, why);
+Task<void> Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why) {
+  co_await journal_->poison(entry.id, why);
   entry.poison = why;
   diverted.poisoned = true;
   poisoned_.fetch_add(1, std::memory_order_relaxed);
@@ -252,11 +253,12 @@ void Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std::strin
 Task<void> Outage::finish(Diverted& diverted) {
   shadow_.forget(diverted.session);
   // Entries that were set aside keep what they begin with, for the day they are retried.
-  std::vector<std::uint64_t> done;
-  if (!diverted.poisoned) done = diverted.base_ids;
+  std::vector<std::uint64_t> done = diverted.refused_ids;
+  if (!diverted.poisoned)
+    done.insert(done.end(), diverted.base_ids.begin(), diverted.base_ids.end());
   for (const JournalEntry& entry : diverted.entries)
     if (entry.poison.empty()) done.push_back(entry.id);
-  journal_->remove(done);
+  co_await journal_->remove(done);
   diverted.over.store(true);
   bool was_diverted = false;  // not so an entry that somebody retried
   bool last = false;
@@ -275,10 +277,12 @@ Task<void> Outage::finish(Diverted& diverted) {
 }
 
 Task<void> Outage::replay_retried(Gate& gate) {
-  if (journal_->changed_by_others()) look_again_.store(true);
+  const bool changed = co_await journal_->changed_by_others();
+  if (changed) look_again_.store(true);
   if (!look_again_.load() || !gate.admits()) co_return;
   look_again_.store(false);
-  for (auto& [session, entries] : waiting()) {
+  std::map<SessionId, std::vector<JournalEntry>> retriable = co_await waiting();
+  for (auto& [session, entries] : retriable) {
     if (find(session) != nullptr) {
       look_again_.store(true);  // once its own entries are through
       continue;

@@ -202,7 +202,7 @@ Task<CommitResult> ResilientStorage::commit_meanwhile(const Commit& commit, Dead
     } catch (const StorageError&) {
       failed = std::current_exception();
     }
-    outage_.drop_if_unused(*diverted);
+    co_await outage_.drop_if_unused(*diverted);
     if (failed) std::rethrow_exception(failed);
     co_return *result;
   }
@@ -430,7 +430,7 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
     } catch (const StorageError&) {
       failed = std::current_exception();
     }
-    outage_.drop_if_unused(*diverted);
+    co_await outage_.drop_if_unused(*diverted);
     if (failed) std::rethrow_exception(failed);
     co_return touched;
   }

@@ -52,6 +52,46 @@ struct Instance {
   std::unique_ptr<StorageDriver> driver;
 };
 
+// A journal of which is known how many calls wait for its thread.
+class CountedJournal final : public Journal {
+ public:
+  CountedJournal(std::unique_ptr<Journal> real, int& waiting)
+      : real_(std::move(real)), waiting_(waiting) {}
+
+  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
+    const Count count(waiting_);
+    co_return co_await real_->append(kind, commit, at);
+  }
+  Task<void> remove(std::span<const std::uint64_t> ids) override {
+    const Count count(waiting_);
+    co_await real_->remove(ids);
+  }
+  Task<void> poison(std::uint64_t id, std::string_view reason) override {
+    const Count count(waiting_);
+    co_await real_->poison(id, reason);
+  }
+  Task<bool> changed_by_others() override {
+    const Count count(waiting_);
+    co_return co_await real_->changed_by_others();
+  }
+  bool retry(std::uint64_t id) override { return real_->retry(id); }
+  std::vector<JournalEntry> entries() override { return real_->entries(); }
+  [[nodiscard]] const std::string& damage() const override { return real_->damage(); }
+  [[nodiscard]] bool durable() const override { return real_->durable(); }
+
+ private:
+  struct Count {
+    explicit Count(int& of) : count(of) { ++count; }
+    ~Count() { --count; }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+    int& count;
+  };
+
+  const std::unique_ptr<Journal> real_;
+  int& waiting_;
+};
+
 class ResilientStorageTest : public testing::Test {
  protected:
   ~ResilientStorageTest() override { test::run_context().restart(); }
@@ -79,8 +119,10 @@ class ResilientStorageTest : public testing::Test {
     instance.link->hook = [this, &instance](Moment moment) { return travel(instance, moment); };
     options.executor = keepers.get_executor();
     options.log = [&instance](std::string_view line) { instance.lines.emplace_back(line); };
-    instance.driver = make_resilient_storage(instance.link, make_memory_storage(),
-                                             std::move(journal), options, clock, random);
+    instance.driver = make_resilient_storage(
+        instance.link, make_memory_storage(),
+        std::make_unique<CountedJournal>(std::move(journal), waiting_for_journals), options, clock,
+        random);
     return instance;
   }
 
@@ -103,7 +145,7 @@ class ResilientStorageTest : public testing::Test {
     for (auto passed = 0ms; passed < time; passed += 50ms) {
       clock.advance(50ms);
       keepers.restart();
-      keepers.poll();
+      for (keepers.poll(); waiting_for_journals != 0; keepers.poll()) keepers.run_one();
     }
   }
 
@@ -133,6 +175,7 @@ class ResilientStorageTest : public testing::Test {
     return count;
   }
 
+  int waiting_for_journals = 0;
   FakeClock clock;
   SeededRandom random{1};
   std::shared_ptr<StorageDriver> store = make_memory_storage();
