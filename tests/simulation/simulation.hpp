@@ -14,7 +14,10 @@ struct Outcome {
   int acknowledged = 0;
   int degraded = 0;  // acknowledged while the primary was away
   int crashes = 0;
+  int restarts = 0;        // of the primary, with its data
+  int empty_restarts = 0;  // of the primary, without
   int conflicts = 0;
+  int set_aside = 0;  // operations that could not be merged or were lost
 };
 
 Outcome simulate(std::uint64_t seed);

@@ -24,16 +24,23 @@ TEST(Simulation, KeepsEveryPromise) {
     sum.acknowledged += outcome.acknowledged;
     sum.degraded += outcome.degraded;
     sum.crashes += outcome.crashes;
+    sum.restarts += outcome.restarts;
+    sum.empty_restarts += outcome.empty_restarts;
     sum.conflicts += outcome.conflicts;
+    sum.set_aside += outcome.set_aside;
   }
   std::cout << count << " seeds: " << sum.acknowledged << " commits acknowledged, " << sum.degraded
             << " of them while the primary was away, " << sum.crashes << " crashes, "
-            << sum.conflicts << " conflicts\n";
+            << sum.restarts << " restarts of the primary with its data and " << sum.empty_restarts
+            << " without, " << sum.conflicts << " conflicts, " << sum.set_aside << " set aside\n";
   // A simulation in which nothing happens proves nothing.
   if (failures == 0 && count >= 100) {
     EXPECT_GT(sum.degraded, static_cast<int>(count));
     EXPECT_GT(sum.crashes, static_cast<int>(count));
     EXPECT_GT(sum.conflicts, 0);
+    EXPECT_GT(sum.restarts, 0);
+    EXPECT_GT(sum.empty_restarts, 0);
+    EXPECT_GT(sum.set_aside, 0);
   }
 }
 

@@ -159,6 +159,7 @@ Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
   const CommitResult placed = co_await fallback_->commit(base);
   for (const Put& put : base.puts) diverted.lineage[put.key] = put.bytes;
   diverted.seen_sequence = placed.last_sequence;
+  diverted.seen_operation = base.events.back().operation_id;
   const std::lock_guard lock(diverted.mutex);
   for (const Put& put : base.puts) diverted.knowledge.see(put.key, true);
   diverted.first_event = knows_events(base) ? placed.first_sequence : placed.last_sequence + 1;

@@ -35,10 +35,12 @@ struct Diverted {
   // Of whoever has the turn.
   std::vector<JournalEntry> entries;  // in order; those set aside, too
   std::vector<std::uint64_t> base_ids;
-  std::vector<std::uint64_t> refused_ids;  // by the fallback; still in the journal
-  Lineage lineage;                         // the records before the first of `entries`
-  std::uint64_t seen_sequence = 0;         // the log's newest number when it was diverted
-  std::optional<Timestamp> touched_at;     // the newest journaled touch
+  std::vector<std::uint64_t> refused_ids;      // by the fallback; still in the journal
+  Lineage lineage;                             // the records before the first of `entries`
+  std::uint64_t seen_sequence = 0;             // the log's newest number when it was diverted
+  std::string seen_operation;                  // whose event that is; empty: not known
+  std::optional<Clock::Monotonic> lost_since;  // the primary has it no more
+  std::optional<Timestamp> touched_at;         // the newest journaled touch
   bool poisoned = false;
 
   std::mutex mutex;
@@ -109,7 +111,11 @@ class Outage {
   Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
 
   // ---- parts of replay
-  Task<std::set<std::string>> operations_since(Diverted& diverted, Gate& gate);
+  // What was applied since the session was diverted; nullopt: the primary has lost the session.
+  Task<std::optional<std::set<std::string>>> operations_since(Diverted& diverted, Gate& gate);
+  Task<void> replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate);
+  // Throws unavailable as long as the loss is not taken as a fact.
+  void hold_loss(Diverted& diverted, bool lost) const;
   Task<void> replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
                           const Lineage& lineage);
   Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage, bool moved_on);

@@ -58,6 +58,14 @@ T without_times(T record) {
   return record;
 }
 
+// What the events of a commit make of a record: they tell the time of the change even where that
+// is the same as of the change before.
+template <class T>
+T told(T patched, const T& ours) {
+  patched.updated_at = ours.updated_at;
+  return patched;
+}
+
 // ---- what has ended stays ended
 
 bool keep_ended(const Session& base, const Session& theirs, Session& merged) {
@@ -149,6 +157,7 @@ class Rebase {
     if (put.expected_version == 0) {
       if (stands != nullptr) throw Refusal{name_of(put.key) + " was made elsewhere, too"};
       if (put.key.step != 0) must_be_live(put.key.chain);
+      if (number_was_given(put.key)) throw Refusal{name_of(put.key) + " was made elsewhere, too"};
       out_.puts.push_back(put);
       return;
     }
@@ -161,6 +170,20 @@ class Rebase {
     } else {
       merge<Step>(put, *stands);
     }
+  }
+
+  // Also where what had the number is deleted: what counts it, and is written too, tells.
+  bool number_was_given(RecordKey key) const {
+    const RecordKey parent =
+        key.step == 0 ? RecordKey::of_session() : RecordKey::of_chain(key.chain);
+    const StoredRecord* stands = theirs(parent);
+    const bool counts = stands != nullptr &&
+                        std::any_of(commit_.puts.begin(), commit_.puts.end(), [&](const Put& put) {
+                          return put.key == parent && put.expected_version != 0;
+                        });
+    if (!counts || key.chain == 0) return false;
+    return key.step == 0 ? decode<Session>(stands->bytes, parent).chain_count >= key.chain
+                         : decode<Chain>(stands->bytes, parent).step_count >= key.step;
   }
 
   void must_be_live(std::uint32_t chain) const {
@@ -182,7 +205,7 @@ class Rebase {
     const T others = decode<T>(stands.bytes, put.key);
     const std::string our_change = difference(base, ours);
     T merged = patched(others, our_change);
-    const T as_told = merged;  // what the events of the commit make of it
+    const T as_told = told(merged, ours);
     // Where the order of the two changes matters, both have changed the same.
     const T ours_last = patched(without_times(patched(base, difference(base, others))), our_change);
     const T theirs_last = patched(patched(base, our_change), difference(base, others));
@@ -270,8 +293,8 @@ class Rebase {
                                    [&](const Put& put) { return put.key == key; });
     if (from == lineage_.end() || stands == nullptr || ours == commit_.puts.end()) return merged;
     const auto base = decode<Chain>(from->second, key);
-    return patched(decode<Chain>(stands->bytes, key),
-                   difference(base, decode<Chain>(ours->bytes, key)));
+    const auto after = decode<Chain>(ours->bytes, key);
+    return told(patched(decode<Chain>(stands->bytes, key), difference(base, after)), after);
   }
 
   void archive() {

@@ -49,6 +49,61 @@ auto touching(const std::shared_ptr<StorageDriver>& primary, const Commit& touch
   };
 }
 
+// Records that were made by commits which are set aside. What stands under their numbers at the
+// primary, in whichever version, was made by others.
+class Orphans {
+ public:
+  void note(const Commit& commit) {
+    for (const Put& put : commit.puts)
+      if (put.expected_version == 0) made_.insert(put.key);
+  }
+
+  // Why `commit` can't be applied to what stands there; empty: it can.
+  [[nodiscard]] std::string touched_by(const Commit& commit) const {
+    const auto ours = [&](RecordKey key) {
+      return made_.contains(key) || made_.contains(RecordKey::of_chain(key.chain));
+    };
+    const auto changes = [&](const auto& change) { return ours(change.key); };
+    const bool touched =
+        made_.contains(RecordKey::of_session()) ||
+        std::any_of(commit.puts.begin(), commit.puts.end(), changes) ||
+        std::any_of(commit.erases.begin(), commit.erases.end(), changes) ||
+        std::any_of(commit.archive.begin(), commit.archive.end(),
+                    [&](std::uint32_t chain) { return ours(RecordKey::of_chain(chain)); });
+    return touched ? "it changes what a commit that was set aside has made" : "";
+  }
+
+ private:
+  std::set<RecordKey> made_;
+};
+
+bool set_aside_or_base(const JournalEntry& entry) {
+  return entry.kind == JournalKind::base || !entry.poison.empty();
+}
+
+// Whether the first entry that waits makes the session.
+bool begins_anew(const std::vector<JournalEntry>& entries) {
+  const auto first = std::find_if_not(entries.begin(), entries.end(), set_aside_or_base);
+  return first != entries.end() && creates_session(first->commit);
+}
+
+// A session's entries by outage: what was set aside in one stays in the journal, and the next has
+// a base of its own, or makes the session anew.
+std::vector<std::vector<JournalEntry>> by_outage(std::vector<JournalEntry> entries) {
+  std::vector<std::vector<JournalEntry>> outages;
+  for (JournalEntry& entry : entries) {
+    const bool anew = entry.commit.precondition == Precondition::fresh && !outages.empty() &&
+                      std::all_of(outages.back().begin(), outages.back().end(), set_aside_or_base);
+    if (outages.empty() || anew || entry.kind == JournalKind::base) outages.emplace_back();
+    outages.back().push_back(std::move(entry));
+  }
+  return outages;
+}
+
+bool nothing_waits(const std::vector<JournalEntry>& entries) {
+  return std::all_of(entries.begin(), entries.end(), set_aside_or_base);
+}
+
 void advance(Lineage& lineage, const Commit& commit) {
   for (const Put& put : commit.puts) lineage[put.key] = put.bytes;
   for (const Expect& erase : commit.erases) lineage.erase(erase.key);
@@ -75,8 +130,7 @@ Task<std::map<SessionId, std::vector<JournalEntry>>> Outage::waiting() {
       for (const JournalEntry& entry : entries) useless.push_back(entry.id);
     for (const JournalEntry& entry : entries)
       if (!entry.poison.empty()) ++poisoned;
-    return std::all_of(entries.begin(), entries.end(),
-                       [&](const auto& entry) { return is_base(entry) || !entry.poison.empty(); });
+    return nothing_waits(entries);
   };
   std::erase_if(by_session, nothing_to_replay);
   if (!useless.empty()) co_await journal_->remove(useless);
@@ -88,9 +142,15 @@ Task<void> Outage::resume() {
   if (!journal_->damage().empty()) tell(journal_->damage());
   std::size_t entries = 0;
   std::map<SessionId, std::vector<JournalEntry>> left = co_await waiting();
-  for (auto& [session, waits] : left) {
+  for (auto& [session, all] : left) {
+    std::vector<std::vector<JournalEntry>> outages = by_outage(std::move(all));
+    std::vector<JournalEntry> last = std::move(outages.back());
+    outages.pop_back();
+    // What waits of earlier ones somebody has let in again.
+    if (!std::all_of(outages.begin(), outages.end(), nothing_waits)) look_again_.store(true);
+    if (nothing_waits(last)) continue;
     const std::shared_ptr<Diverted> diverted = find_or_divert(session);
-    diverted->entries = std::move(waits);
+    diverted->entries = std::move(last);
     co_await rebuild(*diverted);
     entries += diverted->entries.size();
     co_await drop_if_unused(*diverted);
@@ -111,8 +171,7 @@ Task<void> Outage::rebuild(Diverted& diverted) {
     JournalEntry& entry = entries[i];
     if (entry.kind == JournalKind::base) {
       diverted.base_ids.push_back(entry.id);
-      // A second base belongs to an entry that was set aside and is let in again.
-      if (diverted.base_ids.size() == 1) co_await place_base(diverted, entry.commit);
+      co_await place_base(diverted, entry.commit);
       continue;
     }
     const bool accepted = co_await rebuild_entry(diverted, entry);
@@ -152,31 +211,62 @@ Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) 
 // All or nothing leaves the journal: the fallback could not be rebuilt from a part. What was done
 // before a replay was cut off is known again by its operation ids.
 Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
-  const std::set<std::string> applied = co_await operations_since(diverted, gate);
+  const std::optional<std::set<std::string>> applied = co_await operations_since(diverted, gate);
+  hold_loss(diverted, !applied);
   Lineage lineage = diverted.lineage;
+  Orphans orphans;
   for (JournalEntry& entry : diverted.entries) {
-    const bool done =
-        entry.kind == JournalKind::change && applied.contains(entry.commit.operation_id);
-    if (!done && entry.poison.empty()) co_await replay_entry(diverted, gate, entry, lineage);
+    const bool change = entry.kind == JournalKind::change;
+    const bool done = change && applied && applied->contains(entry.commit.operation_id);
+    const bool waits = !done && entry.poison.empty();
+    const std::string why = applied ? orphans.touched_by(entry.commit)
+                                    : std::string("the primary storage has lost the session");
+    if (waits && change && !why.empty()) {
+      set_aside(diverted, entry, why);
+    } else if (waits && why.empty()) {
+      co_await replay_entry(diverted, gate, entry, lineage);
+    }
+    if (!entry.poison.empty()) orphans.note(entry.commit);
     advance(lineage, entry.commit);
   }
   co_await finish(diverted);
 }
 
-// What was applied since the session was diverted: also by an earlier replay of this journal that
-// did not come to its end, however many events ago.
-Task<std::set<std::string>> Outage::operations_since(Diverted& diverted, Gate& gate) {
+// Also by an earlier replay of this journal that did not come to its end, however many events ago.
+Task<std::optional<std::set<std::string>>> Outage::operations_since(Diverted& diverted,
+                                                                    Gate& gate) {
   std::set<std::string> operations;
   EventQuery query;
-  query.after = diverted.seen_sequence;
+  const std::uint64_t seen = diverted.seen_sequence;
+  query.after = seen > 0 ? seen - 1 : 0;
   for (;;) {
     const EventPage page = co_await gate.call<EventPage>(
         reading_events(gate.primary(), diverted.session, query), gate.deadline());
-    for (const StoredEvent& event : page.events) operations.insert(event.operation_id);
+    // A log that does not reach to where it was, or has another event there, is another's.
+    if (page.last_sequence < seen) co_return std::nullopt;
+    if (page.last_sequence == 0 && !begins_anew(diverted.entries)) co_return std::nullopt;
+    for (const StoredEvent& event : page.events) {
+      const bool known = event.sequence == seen && !diverted.seen_operation.empty();
+      if (known && event.operation_id != diverted.seen_operation) co_return std::nullopt;
+      if (event.sequence > seen) operations.insert(event.operation_id);
+    }
     if (page.events.empty() || page.events.back().sequence >= page.last_sequence)
       co_return operations;
     query.after = page.events.back().sequence;
   }
+}
+
+void Outage::hold_loss(Diverted& diverted, bool lost) const {
+  if (!lost) return diverted.lost_since.reset();
+  const Clock::Monotonic now = clock_.monotonic();
+  if (!diverted.lost_since) {
+    diverted.lost_since = now;
+    tell("primary storage has lost session " + diverted.session.str() +
+         ", which has changes to replay");
+  }
+  if (now < *diverted.lost_since + options_.loss_hold)
+    throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "replay",
+                  diverted.session.str());
 }
 
 Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
@@ -224,6 +314,8 @@ Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineag
       read = co_await gate.call<ReadResult>(reading(gate.primary(), commit.session, keys),
                                             gate.deadline());
     }
+    // Lost since the replay began, it may be made anew from the first entry on.
+    if (!read.owner) throw failure(ErrorCode::unavailable, "the session is lost", "replay");
     if (commit.end_session && !read.live) co_return;  // it has ended, as it was to
     Rebased rebased = rebase(commit, lineage, keys, read, clock_.now());
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
@@ -280,14 +372,20 @@ Task<void> Outage::replay_retried(Gate& gate) {
   const bool changed = co_await journal_->changed_by_others();
   if (changed) look_again_.store(true);
   if (!look_again_.load() || !gate.admits()) co_return;
-  look_again_.store(false);
   std::map<SessionId, std::vector<JournalEntry>> retriable = co_await waiting();
   for (auto& [session, entries] : retriable) {
-    if (find(session) != nullptr) {
-      look_again_.store(true);  // once its own entries are through
-      continue;
-    }
-    Diverted retried(session);
+    // Else once its own entries are through.
+    if (find(session) == nullptr) co_await replay_outages(by_outage(std::move(entries)), gate);
+  }
+  retriable = co_await waiting();
+  look_again_.store(!retriable.empty());
+}
+
+Task<void> Outage::replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate) {
+  for (std::vector<JournalEntry>& entries : outages) {
+    if (nothing_waits(entries)) continue;
+    Diverted retried(entries.front().commit.session);
+    retried.lost_since = Clock::Monotonic::min();  // whoever retries has had time to look
     for (JournalEntry& entry : entries) {
       if (entry.kind == JournalKind::base) {
         advance(retried.lineage, entry.commit);

@@ -87,7 +87,9 @@ class ResilientStorage final : public StorageDriver {
   template <class T, class Ask>
   Task<T> ask(Ask ask, Deadline deadline, std::optional<StorageError> failed = {});
   void note_read(const SessionId& session, std::span<const RecordKey> keys,
-                 const ReadResult& result);
+                 const ReadResult& result, Timestamp began);
+  // Throws unavailable: the primary does not find what it had, and that is no fact yet.
+  void check_loss(const SessionId& session);
 
   void start_keeper();
   Task<void> keep();
@@ -105,7 +107,7 @@ class ResilientStorage final : public StorageDriver {
 
   std::mutex mutex_;
   // guarded by mutex_
-  std::optional<Clock::Monotonic> lost_since_;  // the primary was found to have lost something
+  std::optional<Timestamp> lost_since_;  // the primary was found to have lost something
 
   // ---- the keeper
   boost::asio::io_context own_context_{1};
@@ -233,6 +235,7 @@ Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline)
 Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
   ReadResult result;
   std::optional<StorageError> failed;
+  const Timestamp began = clock_.now();
   const bool first_attempt = undisturbed() && gate_.needs_no_timer();
   if (first_attempt) {
     gate_.on_call();
@@ -249,7 +252,7 @@ Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<cons
   const bool diverted_since = !outage_.none() && outage_.find(session) != nullptr;
   if (!first_attempt || failed || diverted_since)
     co_return co_await read_the_long_way(session, keys, gate_.deadline(), std::move(failed));
-  note_read(session, keys, result);
+  note_read(session, keys, result, began);
   co_return result;
 }
 
@@ -272,6 +275,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
   }
   ReadResult result;
   bool answered = false;
+  const Timestamp began = clock_.now();
   try {
     if (gate_.admits()) {
       const auto kept = std::make_shared<const std::pair<SessionId, std::vector<RecordKey>>>(
@@ -286,7 +290,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
     if (!is_transient_code(thrown) || gate_.admits()) throw;
   }
   if (answered && outage_.find(session) == nullptr) {
-    note_read(session, keys, result);
+    note_read(session, keys, result, began);
     co_return result;
   }
   if (answered) co_return co_await read_the_long_way(session, keys, deadline, {});
@@ -294,32 +298,34 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
   co_return outage_.read_shadow(session, keys);
 }
 
+void ResilientStorage::note_read(const SessionId& session, std::span<const RecordKey> keys,
+                                 const ReadResult& result, Timestamp began) {
+  if (!result.owner) check_loss(session);
+  shadow_.note_read(session, keys, result, began, clock_.now());
+}
+
 // Absence is only believed where nothing speaks against it: a server that lost its data would make
 // every session absent.
-void ResilientStorage::note_read(const SessionId& session, std::span<const RecordKey> keys,
-                                 const ReadResult& result) {
+void ResilientStorage::check_loss(const SessionId& session) {
   const Timestamp now = clock_.now();
-  if (!result.owner) {
-    const std::optional<SessionShadow> shadow = shadow_.find(session);
-    if (shadow && shadow->live && shadow->activity.expires > now) {
-      bool hold = false;
-      bool first = false;
-      {
-        const std::lock_guard lock(mutex_);
-        first = !lost_since_;
-        if (first) lost_since_ = clock_.monotonic();
-        hold = clock_.monotonic() < *lost_since_ + options_.loss_hold;
-      }
-      if (first && options_.log)
-        options_.log(
-            "primary storage has lost sessions that were there: what it does not find is "
-            "unavailable for now");
-      if (hold)
-        throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "",
-                      session.str());
-    }
+  const std::optional<SessionShadow> shadow = shadow_.find(session);
+  if (!shadow || !shadow->live || shadow->activity.expires <= now) return;
+  bool hold = false;
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // What was there after one loss and is not now was lost in another.
+    first = !lost_since_ || shadow->seen > *lost_since_;
+    if (first) lost_since_ = now;
+    hold = now < *lost_since_ + options_.loss_hold;
   }
-  shadow_.note_read(session, keys, result, now);
+  if (first && options_.log)
+    options_.log(
+        "primary storage has lost sessions that were there: what it does not find is "
+        "unavailable for now");
+  if (hold)
+    throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "",
+                  session.str());
 }
 
 Task<EventPage> ResilientStorage::read_events(const SessionId& session, const EventQuery& query) {
@@ -345,6 +351,7 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
         return primary.read_events(kept->first, kept->second);
       };
       EventPage page = co_await ask<EventPage>(ask_it, deadline);
+      if (page.last_sequence == 0) check_loss(session);
       shadow_.note_events(session, page, clock_.now());
       co_return page;
     }
@@ -413,7 +420,9 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
       const auto ask_it = [kept](StorageDriver& primary) {
         return primary.touch(kept->first, kept->second);
       };
-      co_return co_await ask<bool>(ask_it, deadline);
+      const bool touched = co_await ask<bool>(ask_it, deadline);
+      if (!touched) co_await read_the_long_way(session, {}, deadline, {});  // throws for a loss
+      co_return touched;
     }
   } catch (const StorageError& thrown) {
     if (!is_transient_code(thrown) || gate_.admits()) throw;
@@ -517,11 +526,18 @@ Task<void> ResilientStorage::keep_once() {
 }
 
 Task<void> ResilientStorage::replay_all() {
+  std::exception_ptr failed;
   for (const std::shared_ptr<Diverted>& diverted : outage_.all()) {
     if (!gate_.admits()) co_return;
     const AsyncMutex::Guard turn = co_await diverted->turn->lock();
-    if (!diverted->over.load()) co_await outage_.replay(*diverted, gate_);
+    if (diverted->over.load()) continue;
+    try {
+      co_await outage_.replay(*diverted, gate_);
+    } catch (const StorageError&) {
+      failed = std::current_exception();  // the other sessions don't wait for this one
+    }
   }
+  if (failed) std::rethrow_exception(failed);
 }
 
 }  // namespace

@@ -486,6 +486,117 @@ TEST_F(ResilientStorageTest, ALostSessionIsUnavailableAtFirst) {
   EXPECT_FALSE(run(a.driver->read(s1, {})).live);
 }
 
+TEST_F(ResilientStorageTest, ASecondLossIsHeldLikeTheFirst) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  pass(60s);
+  EXPECT_FALSE(run(a.driver->read(s1, {})).live);
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  EXPECT_EQ(a.lines.size(), 2u);
+}
+
+TEST_F(ResilientStorageTest, ALostSessionIsNotToldAsAbsentByOtherCallsEither) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read_events(s1, {})), ErrorCode::unavailable);
+  EXPECT_CODE(run(a.driver->touch(s1, {clock.now(), clock.now() + 48h})), ErrorCode::unavailable);
+  pass(31s);
+  EXPECT_TRUE(run(a.driver->read_events(s1, {})).events.empty());
+  EXPECT_FALSE(run(a.driver->touch(s1, {clock.now(), clock.now() + 48h})));
+}
+
+// It was rebased onto nothing and set aside as "ended" at once.
+TEST_F(ResilientStorageTest, TheJournalOfALostSessionWaitsForIt) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("waits"));
+  commit(a, Change(s2).operation("goes on").create(ann).only_if(Precondition::fresh));
+  const auto lost = std::exchange(a.link->store, make_memory_storage());
+  a.way = Way::up;
+  pass(20s);
+  EXPECT_TRUE(record(*a.link->store, s2, session_record)) << "others don't wait for it";
+  EXPECT_EQ(resilience(a).poisoned, 0u);
+  a.link->store = lost;  // it was another server that answered
+  pass(1s);
+  EXPECT_EQ(operations(s1)["waits"], 1);
+}
+
+TEST_F(ResilientStorageTest, WhatIsLostForGoodIsSetAsideAndToldSo) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("lost"));
+  a.link->store = make_memory_storage();
+  heal(a);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+  EXPECT_NE(a.lines.back().find("replayed"), std::string::npos);
+  EXPECT_NE(a.lines[a.lines.size() - 2].find("has lost the session"), std::string::npos);
+  EXPECT_FALSE(run(a.driver->read(s1, {})).live);
+}
+
+// ---- what a commit that was set aside has left --------------------------------------------------
+
+// The other's chain stood in just the version that the later commit expected of this one's.
+TEST_F(ResilientStorageTest, AnothersRecordIsNotTakenForOneThatWasSetAside) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("made").put(chain(1)));
+  commit(a, Change(s1).operation("changed").put(chain(1), 1, Bytes("{}")));
+  commit(a, Change(s1).operation("erased").erase(chain(1), 2));
+  commit(a, Change(s1).operation("noted"));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1)).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 1u);
+  EXPECT_EQ(operations(s1)["made"] + operations(s1)["changed"] + operations(s1)["erased"], 0);
+  EXPECT_EQ(operations(s1)["noted"], 2);
+  EXPECT_EQ(resilience(a).poisoned, 3u);
+}
+
+TEST_F(ResilientStorageTest, AnothersSessionGetsNothingOfOneThatWasSetAside) {
+  Instance& a = start();
+  lose(a);
+  commit(a, Change(s1).create(ann).only_if(Precondition::fresh));
+  commit(a, Change(s1).operation("noted"));
+  run(store->commit(Change(s1, clock.now()).create(*UserId::parse("bob"))));
+  heal(a);
+  EXPECT_EQ(operations(s1)["noted"], 0);
+  EXPECT_EQ(resilience(a).poisoned, 2u);
+}
+
+// The fallback was made of the first outage's base, refused the second's commit, and so this was
+// taken for one that had never been acknowledged.
+TEST_F(ResilientStorageTest, AProcessEndsInTheOutageAfterOneThatLeftSomethingSetAside) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("aside").put(chain(1)));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1)).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  commit(a, Change(s1).put(chain(2)));
+  run(a.driver->read(s1, std::vector{session_record, chain(2)}));
+  lose(a);
+  commit(a, Change(s1).operation("kept").put(chain(2), 1));
+  Instance& b = start(open_journal(path));
+  b.way = Way::down;
+  EXPECT_EQ(record(*b.driver, s1, chain(2))->version, 2u);
+  heal(b);
+  EXPECT_EQ(operations(s1)["kept"], 1);
+  EXPECT_EQ(record(*store, s1, chain(2))->version, 2u);
+}
+
 // ---- a process that ends in between -------------------------------------------------------------
 
 TEST_F(ResilientStorageTest, GoesOnFromTheJournalOfTheProcessBefore) {

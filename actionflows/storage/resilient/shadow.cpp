@@ -10,9 +10,6 @@ namespace {
 // What keeping a record or an event costs beside its bytes, roughly.
 constexpr std::uint64_t overhead = 100;
 
-// Longer than any call takes.
-constexpr std::chrono::seconds overtaking{60};
-
 std::uint64_t cost_of(const std::optional<StoredRecord>& record) {
   return overhead + (record ? record->bytes.size() : 0);
 }
@@ -102,16 +99,20 @@ void Shadow::bound(Shard& shard) const {
 }
 
 void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys,
-                       const ReadResult& result, Timestamp now) {
+                       const ReadResult& result, Timestamp began, Timestamp now) {
   if (!result.owner) return forget(session);  // nothing stands under this id
   Shard& shard = shard_of(session);
   const std::lock_guard lock(shard.mutex);
   Kept& kept = place(shard, session);
   SessionShadow& shadow = kept.shadow;
-  // A later answer overtook this one; unless what stood under this id is long gone.
-  if (result.last_sequence < shadow.last_sequence && now < shadow.seen + overtaking) {
+  const bool shorter = result.last_sequence < shadow.last_sequence;
+  if (shorter && began <= shadow.seen) {  // a later answer overtook this one
     shard.bytes += kept.bytes;
     return;
+  }
+  if (shorter) {  // another session stands under this id
+    shadow = {};
+    kept.bytes = 0;
   }
   if (shadow.live && !result.live) end(shadow, kept.bytes);
   for (std::size_t i = 0; i < keys.size(); ++i)
@@ -134,7 +135,12 @@ void Shadow::note_commit(const Commit& commit, const CommitResult& result, Times
   Kept& kept = place(shard, commit.session);
   SessionShadow& shadow = kept.shadow;
   if (result.first_sequence < shadow.last_sequence) {
-    // Another commit's answer overtook this one's: what it left is newer where both wrote.
+    // Another commit's answer overtook this one's: what it left is newer where both wrote. Unless
+    // it was there before this one began: then that was another session under the same id.
+    if (commit.at > shadow.seen) {
+      shadow = {};
+      kept.bytes = 0;
+    }
     shard.bytes += kept.bytes;
     return;
   }

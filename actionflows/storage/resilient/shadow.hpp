@@ -41,9 +41,9 @@ class Shadow {
  public:
   explicit Shadow(ShadowOptions options);
 
-  // What the primary answered.
+  // What the primary answered; to a read that began at `began`.
   void note_read(const SessionId& session, std::span<const RecordKey> keys,
-                 const ReadResult& result, Timestamp now);
+                 const ReadResult& result, Timestamp began, Timestamp now);
   void note_commit(const Commit& commit, const CommitResult& result, Timestamp now);
   void note_events(const SessionId& session, const EventPage& page, Timestamp now);
   // Nothing known of it is true any more.
