@@ -60,8 +60,8 @@ class OutageLoad : public testing::Test {
   }
 
   void pass(std::chrono::milliseconds time) {
-    for (auto passed = 0ms; passed < time; passed += 10ms) {
-      clock_.advance(10ms);
+    for (auto passed = 0ms; passed < time; passed += 50ms) {
+      clock_.advance(50ms);
       for (boost::asio::io_context* const context : {&clients_, &keeper_}) {
         context->restart();
         context->poll();
@@ -115,9 +115,10 @@ TEST_F(OutageLoad, OfAMinuteReachesThePrimaryByOneProbePerInterval) {
 
   refused_percent_ = 0;
   forget_counts();
-  pass(60s);
+  pass(20s);
   EXPECT_EQ(run(driver_->health()).resilience->journal_entries, 0u);
-  EXPECT_LE(attempts_per_request(), 2.2) << "each request of the outage is replayed once";
+  // Each request of the outage is replayed once, and each log is looked at before.
+  EXPECT_LE(attempts_.size(), 75'000u + 2 * client_count + 6'000u);
 }
 
 class OutageBudget : public OutageLoad, public testing::WithParamInterface<int> {};
@@ -171,20 +172,22 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   const double meanwhile = rate_over(clients, 4s);
   server.restart(RedisServer::Data::kept);
   const SteadyTime back = steady_now();
-  double best = 0;
+  double after = 0;
   double reached = 0;
-  while (seconds_since(back) < 10 && reached == 0) {
-    best = std::max(best, rate_over(clients, 500ms));
+  double replayed = 0;
+  while (seconds_since(back) < 10 && (reached == 0 || replayed == 0)) {
+    after = rate_over(clients, 500ms);
     const Resilience now = instance.resilience();
-    const bool well = now.breaker == "closed" && now.journal_entries == 0;
-    if (well && best >= 0.9 * before) reached = seconds_since(back);
+    if (now.breaker != "closed") continue;
+    if (now.journal_entries == 0) replayed = seconds_since(back);
+    if (after >= 0.9 * before) reached = seconds_since(back);
   }
   clients.stop();
   const std::size_t acknowledged = clients.acknowledged();
   std::cout << "200 clients, 6 s without a server: " << before << " commits/s before, " << meanwhile
-            << " meanwhile, " << best << " after; as before and all replayed after " << reached
-            << " s; " << acknowledged << " acknowledged, " << clients.errors() << " calls failed"
-            << std::endl;
+            << " meanwhile, " << after << " after; as before " << reached << " s and replayed "
+            << replayed << " s after it was back (0: not within 10 s); " << acknowledged
+            << " acknowledged, " << clients.errors() << " calls failed" << std::endl;
   EXPECT_GT(reached, 0) << "not within 10 s";
   ASSERT_TRUE(instance.wait_until_replayed());
   EXPECT_EQ(instance.resilience().poisoned, 0u);

@@ -85,8 +85,8 @@ TEST_P(Killed, NothingIsLostOrDoubledAndTheJournalDrains) {
 
 INSTANTIATE_TEST_SUITE_P(Outage, Killed,
                          testing::Values(Keeping{"in memory", false}, Keeping{"durably", true}),
-                         [](const auto& info) {
-                           return info.param.durable ? "Durable" : "Memory";
+                         [](const auto& test) {
+                           return test.param.durable ? "Durable" : "Memory";
                          });
 
 // The connection is tried again after pauses that grow up to 20 s. A probe once found the server
@@ -100,13 +100,15 @@ TEST(OutageKilled, AProbeDoesNotWaitForThePauseOfTheConnection) {
   Instance instance(options);
   Clients clients(instance.driver(), 1, "probe");
   clients.create();
-  server.kill();
-  ASSERT_TRUE(instance.wait_until_open());
-  clients.write(5);
-  server.restart(Data::kept);
-  const SteadyTime back = steady_now();
-  ASSERT_TRUE(instance.wait_until_replayed());
-  EXPECT_LE(seconds_since(back), 5);
+  for (int i = 0; i < 3; ++i) {  // the pause is a random part of that
+    server.kill();
+    ASSERT_TRUE(instance.wait_until_open());
+    clients.write(5);
+    server.restart(Data::kept);
+    const SteadyTime back = steady_now();
+    ASSERT_TRUE(instance.wait_until_replayed());
+    EXPECT_LE(seconds_since(back), 5);
+  }
   clients.expect_in(*open_store(server));
 }
 
@@ -122,10 +124,11 @@ struct Hang {
 const Hang stopped{"SIGSTOP", [](RedisServer& server, std::thread&) { server.stop(); },
                    [](RedisServer& server, std::thread&) { server.go_on(); }};
 
-const Hang paused{
-    "CLIENT PAUSE",
-    [](RedisServer& server, std::thread&) { server.text({"CLIENT", "PAUSE", "60000", "ALL"}); },
-    [](RedisServer& server, std::thread&) { server.text({"CLIENT", "UNPAUSE"}); }};
+const Hang paused{"CLIENT PAUSE",
+                  [](RedisServer& server, std::thread&) {
+                    server.text({"CLIENT", "PAUSE", sanitized ? "8000" : "3000", "ALL"});
+                  },
+                  [](RedisServer&, std::thread&) {}};
 
 const Hang asleep{
     "DEBUG SLEEP",
@@ -165,8 +168,8 @@ TEST_P(Hanging, NoCallTakesLongerThanItMay) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Outage, Hanging, testing::Values(stopped, paused, asleep),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
+                         [](const auto& test) {
+                           std::string name = test.param.name;
                            std::erase(name, ' ');
                            return name;
                          });

@@ -27,7 +27,7 @@ class FaultProxy {
     // Of what the client sends, each n-th piece that holds `marked` is passed on; the first of what
     // is answered then is dropped, and the connection is cut. 0: none.
     int cut_reply_each = 0;
-    std::string marked;
+    std::string marked = {};
 
     std::chrono::milliseconds latency{0};  // of each piece that the server sends
     std::size_t trickle = 0;  // bytes of what the server sends, each millisecond; 0: all at once

@@ -88,6 +88,12 @@ void Lane::submit(Call& call) {
   }
 }
 
+void Lane::hurry() {
+  asio::post(context_, [this] {
+    for (auto& [address, link] : links_) link->hurry();
+  });
+}
+
 void Lane::refuse(Call& call) {
   for (Command* command : call.commands) {
     if (command->transit.done) continue;
