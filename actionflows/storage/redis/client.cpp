@@ -34,6 +34,10 @@ Client::Client(const RedisOptions& options, std::function<void(const std::string
 
 Client::~Client() = default;
 
+void Client::hurry() {
+  for (const auto& lane : lanes_) lane->hurry();
+}
+
 void Client::close() {
   for (const auto& lane : lanes_) lane->close();
 }

@@ -40,6 +40,9 @@ class Client {
   // The lane on whose thread the driver's own work runs.
   [[nodiscard]] Lane& first_lane() { return *lanes_.front(); }
 
+  // Tries now to connect to whom it is not connected, instead of after the pause it is in.
+  void hurry();
+
   // All calls that wait, and all later ones, are answered as closed.
   void close();
   // Returns once the lanes' threads have ended; after `close`.

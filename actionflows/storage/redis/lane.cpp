@@ -100,6 +100,12 @@ void Lane::submit(Call& call) {
   }
 }
 
+void Lane::hurry() {
+  asio::post(context_, [this] {
+    for (auto& [address, link] : links_) link->hurry();
+  });
+}
+
 void Lane::answer_closed(Call& call) {
   mark_closed(call);
   answer(call);

@@ -33,6 +33,9 @@ class Lane final : public Link::Owner {
   // The call is answered on this lane's thread, which resumes its waiter.
   void submit(Call& call);
 
+  // Tries now to connect to whom it is not connected: calls that are submitted next wait for that.
+  void hurry();
+
   // Answers all calls that wait, and every later one, as closed. From any thread, once.
   void close();
   // Returns once the thread has ended; after `close`.

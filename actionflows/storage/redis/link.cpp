@@ -113,6 +113,12 @@ void Link::stop() {
   if (connection_) connection_->cancel();
 }
 
+void Link::hurry() {
+  if (state_ != State::down || stopped_) return;
+  state_ = State::connecting;  // so that what is sent next waits for the attempt
+  pause_.cancel();
+}
+
 // Not at once: this may be called while the connection is at work on a reply.
 void Link::drop() {
   if (!connection_) return;
@@ -176,10 +182,11 @@ void Link::went_down() {
 // ---- signs of life ------------------------------------------------------------------------------
 
 void Link::ping() {
+  pinged_ = Clock::now();
   auto batch = std::make_shared<Batch>();
   batch->request.push("PING");
   batch->slots.push_back({nullptr, Batch::Role::ping});
-  batch->sent = Clock::now();
+  batch->sent = pinged_;
   in_flight_.push_back(batch);
   connection_->async_exec(
       batch->request, *batch,
@@ -192,17 +199,20 @@ void Link::ping() {
       });
 }
 
+// Looks several times in an interval, so that one that is gone is not noticed by an interval late.
 Task<void> Link::watch() {
   while (!stopped_) {
-    health_.expires_after(options_.health_interval);
+    health_.expires_after(options_.health_interval / 8);
     boost::system::error_code ignored;
     co_await health_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (stopped_ || !connection_) continue;
-    const bool overdue = !in_flight_.empty() &&
-                         Clock::now() - in_flight_.front()->sent >= 2 * options_.health_interval;
+    const auto now = Clock::now();
+    const bool overdue =
+        !in_flight_.empty() && now - in_flight_.front()->sent >= 2 * options_.health_interval;
     if (overdue) {
       drop();
-    } else if (state_ == State::up && in_flight_.empty()) {
+    } else if (state_ == State::up && in_flight_.empty() &&
+               now - pinged_ >= options_.health_interval) {
       ping();
     }
   }

@@ -63,6 +63,9 @@ class Link {
   // This connection is of no use any more: makes another.
   void drop();
 
+  // Tries to connect now, if it waits for another time to do so.
+  void hurry();
+
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -86,6 +89,7 @@ class Link {
   int failures_ = 0;                        // attempts in a row
   LinkFailure why_ = LinkFailure::refused;  // the last of them failed
   std::shared_ptr<boost::redis::connection> connection_;
+  TimePoint pinged_;
   boost::asio::steady_timer pause_;
   boost::asio::steady_timer health_;
   std::vector<Command*> queue_;

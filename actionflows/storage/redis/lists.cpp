@@ -67,7 +67,8 @@ Task<void> repair(Client& client, Commands commands, Call::TimePoint deadline) {
 
 }  // namespace
 
-Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery query) {
+Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery query,
+                                Call::TimePoint deadline) {
   SessionPage page;
   page.provenance.source = Source::redis;
   std::vector<std::string> indexes;
@@ -77,7 +78,6 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
     indexes = all_shards(keys, &Keys::sessions);
   }
   const std::size_t looks = query.limit + (query.state ? looks_beyond_the_page : 0);
-  const auto deadline = client.deadline();
   const Listing listing =
       co_await list_entries(client, indexes, query.after, looks, deadline, "list_sessions");
   std::deque<Found> found;
@@ -119,7 +119,8 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
   co_return page;
 }
 
-Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query) {
+Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query,
+                               Call::TimePoint deadline) {
   ArchivePage page;
   page.provenance.source = Source::redis;
   std::vector<std::string> indexes;
@@ -128,7 +129,6 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
   } else {
     indexes = all_shards(keys, &Keys::archived);
   }
-  const auto deadline = client.deadline();
   const Listing listing =
       co_await list_entries(client, indexes, query.after, query.limit, deadline, "list_archive");
   std::deque<Found> found;

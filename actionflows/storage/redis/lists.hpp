@@ -7,7 +7,9 @@
 namespace actionflows::redis {
 
 // Both put right what they find misplaced. Throw what StorageDriver's functions of these names do.
-Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery query);
-Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query);
+Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery query,
+                                Call::TimePoint deadline);
+Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query,
+                               Call::TimePoint deadline);
 
 }  // namespace actionflows::redis

@@ -260,12 +260,21 @@ Task<EventPage> RedisStorage::read_events(const SessionId& session, const EventQ
   co_return page;
 }
 
+// A list without what was lost would tell it as absent.
 Task<SessionPage> RedisStorage::list_sessions(const ListQuery& query) {
-  co_return co_await redis::list_sessions(client_, keys_, query);
+  const auto deadline = client_.deadline();
+  SessionPage page = co_await redis::list_sessions(client_, keys_, query, deadline);
+  if (page.items.empty() || store_.loss())
+    co_await store_.confirm_absence(deadline, "list_sessions", {});
+  co_return page;
 }
 
 Task<ArchivePage> RedisStorage::list_archive(const ListQuery& query) {
-  co_return co_await redis::list_archive(client_, keys_, query);
+  const auto deadline = client_.deadline();
+  ArchivePage page = co_await redis::list_archive(client_, keys_, query, deadline);
+  if (page.items.empty() || store_.loss())
+    co_await store_.confirm_absence(deadline, "list_archive", {});
+  co_return page;
 }
 
 // ---- commit -------------------------------------------------------------------------------------
@@ -445,8 +454,10 @@ Task<bool> RedisStorage::erase_session(const SessionId& session) {
   co_return true;
 }
 
+// Whoever asks wants to know how it is now, and not how it was at the last attempt to connect.
 Task<Health> RedisStorage::health() {
   const auto deadline = client_.deadline();
+  client_.hurry();
   Health health;
   health.driver = "redis";
   health.durability.level = DurabilityLevel::redis;

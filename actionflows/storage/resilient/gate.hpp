@@ -41,7 +41,10 @@ class Gate {
   void check(Clock::Monotonic deadline) const;
 
   // For whoever makes the first attempt without `call`.
-  void on_call() { retry_.on_call(); }
+  void on_call() {
+    retry_.on_call();
+    count_attempt();
+  }
   void on_answer();
   // Whether `error` is a failure of the primary; it is counted either way.
   bool on_error(const StorageError& error);

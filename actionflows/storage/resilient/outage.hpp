@@ -13,6 +13,7 @@
 #include "actionflows/storage/resilient/shadow.hpp"
 #include "actionflows/storage/wakeup_hub.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -90,8 +91,9 @@ class Outage {
 
   // ---- the primary is back. The caller has the turn.
 
-  // Replays all entries. Throws transient errors: then it has to be called again.
-  Task<void> replay(Diverted& diverted, Gate& gate);
+  // Replays all entries. Throws transient errors, also because `until` has passed: then it has to
+  // be called again.
+  Task<void> replay(Diverted& diverted, Gate& gate, Clock::Monotonic until);
   // Entries that somebody let wait again with `actionflows journal retry`.
   Task<void> replay_retried(Gate& gate);
 
@@ -111,15 +113,22 @@ class Outage {
   Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
 
   // ---- parts of replay
+  struct Primary {
+    Gate& gate;
+    Clock::Monotonic until;
+
+    [[nodiscard]] Clock::Monotonic deadline() const { return std::min(gate.deadline(), until); }
+  };
   // What was applied since the session was diverted; nullopt: the primary has lost the session.
-  Task<std::optional<std::set<std::string>>> operations_since(Diverted& diverted, Gate& gate);
+  Task<std::optional<std::set<std::string>>> operations_since(Diverted& diverted, Primary primary);
   Task<void> replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate);
   // Throws unavailable as long as the loss is not taken as a fact.
   void hold_loss(Diverted& diverted, bool lost) const;
-  Task<void> replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+  Task<void> replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
                           const Lineage& lineage);
-  Task<void> replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage, bool moved_on);
-  Task<void> replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage);
+  Task<void> replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
+                           bool moved_on);
+  Task<void> replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
   Task<void> set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
   void tell(const std::string& line) const;

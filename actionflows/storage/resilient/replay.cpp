@@ -210,8 +210,9 @@ Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) 
 
 // All or nothing leaves the journal: the fallback could not be rebuilt from a part. What was done
 // before a replay was cut off is known again by its operation ids.
-Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
-  const std::optional<std::set<std::string>> applied = co_await operations_since(diverted, gate);
+Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until) {
+  const Primary primary{gate, until};
+  const std::optional<std::set<std::string>> applied = co_await operations_since(diverted, primary);
   hold_loss(diverted, !applied);
   Lineage lineage = diverted.lineage;
   Orphans orphans;
@@ -222,9 +223,9 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
     const std::string why = applied ? orphans.touched_by(entry.commit)
                                     : std::string("the primary storage has lost the session");
     if (waits && change && !why.empty()) {
-      set_aside(diverted, entry, why);
+      co_await set_aside(diverted, entry, why);
     } else if (waits && why.empty()) {
-      co_await replay_entry(diverted, gate, entry, lineage);
+      co_await replay_entry(diverted, primary, entry, lineage);
     }
     if (!entry.poison.empty()) orphans.note(entry.commit);
     advance(lineage, entry.commit);
@@ -234,14 +235,14 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate) {
 
 // Also by an earlier replay of this journal that did not come to its end, however many events ago.
 Task<std::optional<std::set<std::string>>> Outage::operations_since(Diverted& diverted,
-                                                                    Gate& gate) {
+                                                                    Primary primary) {
   std::set<std::string> operations;
   EventQuery query;
   const std::uint64_t seen = diverted.seen_sequence;
   query.after = seen > 0 ? seen - 1 : 0;
   for (;;) {
-    const EventPage page = co_await gate.call<EventPage>(
-        reading_events(gate.primary(), diverted.session, query), gate.deadline());
+    const EventPage page = co_await primary.gate.call<EventPage>(
+        reading_events(primary.gate.primary(), diverted.session, query), primary.deadline());
     // A log that does not reach to where it was, or has another event there, is another's.
     if (page.last_sequence < seen) co_return std::nullopt;
     if (page.last_sequence == 0 && !begins_anew(diverted.entries)) co_return std::nullopt;
@@ -269,16 +270,17 @@ void Outage::hold_loss(Diverted& diverted, bool lost) const {
                   diverted.session.str());
 }
 
-Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& entry,
+Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
                                 const Lineage& lineage) {
   std::string why;
   try {
     if (entry.kind == JournalKind::touch) {
-      co_await gate.call<bool>(touching(gate.primary(), entry.commit), gate.deadline());
+      co_await primary.gate.call<bool>(touching(primary.gate.primary(), entry.commit),
+                                       primary.deadline());
     } else {
       // Where an entry before was set aside, equal versions don't mean equal records any more.
       const bool moved_on = diverted.poisoned && !creates_session(entry.commit);
-      co_await replay_commit(gate, entry.commit, lineage, moved_on);
+      co_await replay_commit(primary, entry.commit, lineage, moved_on);
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
@@ -288,31 +290,32 @@ Task<void> Outage::replay_entry(Diverted& diverted, Gate& gate, JournalEntry& en
   if (!why.empty()) co_await set_aside(diverted, entry, why);
 }
 
-Task<void> Outage::replay_commit(Gate& gate, const Commit& commit, const Lineage& lineage,
+Task<void> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
                                  bool moved_on) {
   if (!moved_on) {
     try {
-      co_await gate.call<CommitResult>(sending(gate.primary(), commit), gate.deadline());
+      co_await primary.gate.call<CommitResult>(sending(primary.gate.primary(), commit),
+                                               primary.deadline());
     } catch (const StorageError& error) {
       if (error.code() != ErrorCode::conflict) throw;
       moved_on = true;
     }
   }
-  if (moved_on) co_await replay_rebased(gate, commit, lineage);
+  if (moved_on) co_await replay_rebased(primary, commit, lineage);
 }
 
-Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineage& lineage) {
+Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage) {
   // An expiry that no longer holds is none.
   if (commit.precondition == Precondition::expired) co_return;
   for (int attempt = 1;; ++attempt) {
     std::vector<RecordKey> keys = rebase_keys(commit);
-    ReadResult read = co_await gate.call<ReadResult>(reading(gate.primary(), commit.session, keys),
-                                                     gate.deadline());
+    ReadResult read = co_await primary.gate.call<ReadResult>(
+        reading(primary.gate.primary(), commit.session, keys), primary.deadline());
     const std::vector<RecordKey> more = rebase_more_keys(commit, keys, read);
     if (!more.empty()) {
       keys.insert(keys.end(), more.begin(), more.end());
-      read = co_await gate.call<ReadResult>(reading(gate.primary(), commit.session, keys),
-                                            gate.deadline());
+      read = co_await primary.gate.call<ReadResult>(
+          reading(primary.gate.primary(), commit.session, keys), primary.deadline());
     }
     // Lost since the replay began, it may be made anew from the first entry on.
     if (!read.owner) throw failure(ErrorCode::unavailable, "the session is lost", "replay");
@@ -321,8 +324,8 @@ Task<void> Outage::replay_rebased(Gate& gate, const Commit& commit, const Lineag
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
     bool again = false;
     try {
-      co_await gate.call<CommitResult>(sending(gate.primary(), *std::move(rebased.commit)),
-                                       gate.deadline());
+      co_await primary.gate.call<CommitResult>(
+          sending(primary.gate.primary(), *std::move(rebased.commit)), primary.deadline());
     } catch (const StorageError& error) {
       again = error.code() == ErrorCode::conflict && attempt < max_rebases;
       if (!again) throw;
@@ -395,7 +398,7 @@ Task<void> Outage::replay_outages(std::vector<std::vector<JournalEntry>> outages
         retried.entries.push_back(std::move(entry));
       }
     }
-    co_await replay(retried, gate);
+    co_await replay(retried, gate, Clock::Monotonic::max());
   }
 }
 

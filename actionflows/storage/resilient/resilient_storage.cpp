@@ -13,8 +13,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace actionflows {
 namespace {
@@ -95,6 +98,8 @@ class ResilientStorage final : public StorageDriver {
   Task<void> keep();
   Task<void> keep_once();
   Task<void> replay_all();
+  struct Replaying;
+  Task<void> replay_some(std::shared_ptr<Replaying> replaying);
 
   // ---- constant after construction
   const ResilientOptions options_;
@@ -226,13 +231,15 @@ Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline)
     const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
     if (diverted->over.load()) continue;
     if (!gate_.admits()) throw primary_is_away("the session has changes to replay", session.str());
-    co_await outage_.replay(*diverted, gate_);
+    // Where that takes longer than the call may, the keeper brings it to its end.
+    co_await outage_.replay(*diverted, gate_, deadline);
   }
 }
 
 // ---- reads --------------------------------------------------------------------------------------
 
 Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
+  const Deadline deadline = gate_.deadline();
   ReadResult result;
   std::optional<StorageError> failed;
   const Timestamp began = clock_.now();
@@ -251,7 +258,7 @@ Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<cons
   // their versions can be the same.
   const bool diverted_since = !outage_.none() && outage_.find(session) != nullptr;
   if (!first_attempt || failed || diverted_since)
-    co_return co_await read_the_long_way(session, keys, gate_.deadline(), std::move(failed));
+    co_return co_await read_the_long_way(session, keys, deadline, std::move(failed));
   note_read(session, keys, result, began);
   co_return result;
 }
@@ -471,13 +478,27 @@ Task<bool> ResilientStorage::erase_session(const SessionId& session) {
   co_return erased;
 }
 
+// A primary that is not well answers, too; but that is no success.
+Task<Health> health_of(StorageDriver& primary, std::shared_ptr<Health> told) {
+  *told = co_await primary.health();
+  if (!told->ok) {
+    StorageError error = failure(ErrorCode::unavailable, told->detail, "health");
+    error.retryable = false;
+    throw StorageError(error);
+  }
+  co_return *told;
+}
+
 Task<Health> ResilientStorage::health() {
   Health health;
   if (gate_.admits()) {
+    const auto told = std::make_shared<Health>();
     try {
-      const auto ask_it = [](StorageDriver& primary) { return primary.health(); };
+      const auto ask_it = [told](StorageDriver& primary) { return health_of(primary, told); };
       health = co_await ask<Health>(ask_it, gate_.deadline());
     } catch (const StorageError& error) {
+      health.driver = told->driver;
+      health.durability = told->durability;
       health.ok = false;
       health.detail = error.message();
     }
@@ -525,19 +546,49 @@ Task<void> ResilientStorage::keep_once() {
   co_await outage_.replay_retried(gate_);
 }
 
+// Sessions that are replayed at the same time, so that the way to the primary is not waited for
+// once per entry.
+constexpr std::size_t replays_at_once = 16;
+
+struct ResilientStorage::Replaying {
+  explicit Replaying(const boost::asio::any_io_executor& executor)
+      : ended(executor, replays_at_once) {}
+
+  std::vector<std::shared_ptr<Diverted>> sessions;
+  std::atomic<std::size_t> next{0};
+  boost::asio::experimental::concurrent_channel<void(boost::system::error_code)> ended;
+  std::mutex mutex;
+  std::exception_ptr error;  // guarded by mutex: the first
+};
+
 Task<void> ResilientStorage::replay_all() {
-  std::exception_ptr failed;
-  for (const std::shared_ptr<Diverted>& diverted : outage_.all()) {
-    if (!gate_.admits()) co_return;
-    const AsyncMutex::Guard turn = co_await diverted->turn->lock();
-    if (diverted->over.load()) continue;
+  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
+  const auto replaying = std::make_shared<Replaying>(executor);
+  replaying->sessions = outage_.all();
+  const std::size_t workers = std::min(replays_at_once, replaying->sessions.size());
+  for (std::size_t i = 0; i < workers; ++i)
+    boost::asio::co_spawn(executor, replay_some(replaying), boost::asio::detached);
+  for (std::size_t i = 0; i < workers; ++i)
+    co_await replaying->ended.async_receive(boost::asio::use_awaitable);
+  if (replaying->error) std::rethrow_exception(replaying->error);
+}
+
+// One session after the other, until none is left. One that could not be replayed holds up no
+// other.
+Task<void> ResilientStorage::replay_some(std::shared_ptr<Replaying> replaying) {
+  for (;;) {
+    const std::size_t at = replaying->next.fetch_add(1);
+    if (at >= replaying->sessions.size() || !gate_.admits()) break;
+    Diverted& diverted = *replaying->sessions[at];
     try {
-      co_await outage_.replay(*diverted, gate_);
+      const AsyncMutex::Guard turn = co_await diverted.turn->lock();
+      if (!diverted.over.load()) co_await outage_.replay(diverted, gate_, Deadline::max());
     } catch (const StorageError&) {
-      failed = std::current_exception();  // the other sessions don't wait for this one
+      const std::lock_guard lock(replaying->mutex);
+      if (!replaying->error) replaying->error = std::current_exception();
     }
   }
-  if (failed) std::rethrow_exception(failed);
+  replaying->ended.try_send(boost::system::error_code());
 }
 
 }  // namespace

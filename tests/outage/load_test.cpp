@@ -1,0 +1,199 @@
+// What an outage does to the load: few calls reach the primary, one probe at a time, and soon after
+// it is back all is as before.
+#include "actionflows/base/fake_clock.hpp"
+#include "actionflows/storage/memory/memory_storage.hpp"
+#include "actionflows/storage/resilient/testing/link.hpp"
+#include "tests/outage/outage.hpp"
+#include "tests/support/redis_server.hpp"
+
+#include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <string>
+
+namespace actionflows::test {
+namespace {
+
+// ---- on a clock of their own --------------------------------------------------------------------
+
+// A thousand clients that ask once a second, around a primary that can be lost.
+class OutageLoad : public testing::Test {
+ protected:
+  static constexpr std::size_t client_count = 1'000;
+
+  void begin(ResilientOptions options) {
+    options.executor = keeper_.get_executor();
+    options.primary_timeout = 0ms;
+    link_ = std::make_shared<Link>(make_memory_storage());
+    link_->hook = [this](Moment moment) -> Task<void> {
+      if (moment == Moment::after) co_return;
+      attempts_.push_back(clock_.monotonic() - Clock::Monotonic());
+      const bool refused = random_.below(100) < refused_percent_;
+      if (refused) throw StorageError(ErrorCode::unavailable, "refused");
+    };
+    driver_ = make_resilient_storage(link_, make_memory_storage(), make_memory_journal(), options,
+                                     clock_, random_);
+    for (std::size_t n = 0; n < client_count; ++n)
+      boost::asio::co_spawn(clients_, ask_on(n), boost::asio::detached);
+  }
+
+  Task<void> ask_on(std::size_t n) {
+    const SessionId session = session_named("load-" + std::to_string(n));
+    co_await clock_.sleep_for(std::chrono::milliseconds(n));
+    for (bool created = false;; created = true) {
+      Change change(session, clock_.now());
+      if (!created) change.create(ann).only_if(Precondition::fresh);
+      ++requests_;
+      try {
+        co_await driver_->commit(change);
+        ++answered_;
+      } catch (const StorageError&) {
+        ++failed_;
+      }
+      co_await clock_.sleep_for(1s);
+    }
+  }
+
+  void pass(std::chrono::milliseconds time) {
+    for (auto passed = 0ms; passed < time; passed += 50ms) {
+      clock_.advance(50ms);
+      for (boost::asio::io_context* const context : {&clients_, &keeper_}) {
+        context->restart();
+        context->poll();
+      }
+    }
+  }
+
+  void forget_counts() {
+    requests_ = answered_ = failed_ = 0;
+    attempts_.clear();
+  }
+
+  [[nodiscard]] double attempts_per_request() const {
+    return static_cast<double>(attempts_.size()) / static_cast<double>(requests_);
+  }
+
+  FakeClock clock_;
+  SeededRandom random_{1};
+  std::uint64_t refused_percent_ = 0;
+  std::size_t requests_ = 0;
+  std::size_t answered_ = 0;
+  std::size_t failed_ = 0;
+  std::vector<std::chrono::nanoseconds> attempts_;  // when each reached the primary
+  std::shared_ptr<Link> link_;
+  std::unique_ptr<StorageDriver> driver_;
+  boost::asio::io_context clients_;
+  boost::asio::io_context keeper_;
+};
+
+TEST_F(OutageLoad, OfAMinuteReachesThePrimaryByOneProbePerInterval) {
+  begin({});
+  pass(3s);
+  EXPECT_EQ(failed_, 0u);
+  forget_counts();
+  refused_percent_ = 100;
+  const auto lost = clock_.monotonic() - Clock::Monotonic();
+  pass(60s);
+  std::cout << "an outage of 60 s, 1,000 clients: " << requests_ << " requests, "
+            << attempts_.size() << " attempts at the primary, " << failed_ << " calls failed"
+            << std::endl;
+  EXPECT_GE(requests_, 59'000u);
+  EXPECT_LE(attempts_per_request(), 1.2);
+  // The failures that open the circuit; then a probe after 5 s, after 10 more, and after 20 more.
+  std::vector<std::int64_t> probes;
+  for (const auto at : attempts_)
+    if (at > lost + 1s)
+      probes.push_back(std::chrono::round<std::chrono::seconds>(at - lost).count());
+  EXPECT_EQ(probes, (std::vector<std::int64_t>{5, 15, 35}));
+  EXPECT_LE(attempts_.size(), 50u);
+  EXPECT_LE(failed_, 50u);
+
+  refused_percent_ = 0;
+  forget_counts();
+  pass(20s);
+  EXPECT_EQ(run(driver_->health()).resilience->journal_entries, 0u);
+  // Each request of the outage is replayed once, and each log is looked at before.
+  EXPECT_LE(attempts_.size(), 75'000u + 2 * client_count + 6'000u);
+}
+
+class OutageBudget : public OutageLoad, public testing::WithParamInterface<int> {};
+
+// With a circuit that never opens, the budget of retries alone has to hold.
+TEST_P(OutageBudget, BoundsTheAttemptsByItself) {
+  ResilientOptions options;
+  options.breaker.consecutive_failures = 1'000'000;
+  options.breaker.min_calls = 1'000'000;
+  begin(options);
+  pass(3s);
+  forget_counts();
+  refused_percent_ = static_cast<std::uint64_t>(GetParam());
+  pass(60s);
+  std::cout << GetParam() << " % refused for 60 s, no circuit breaker: " << requests_
+            << " requests, " << attempts_.size() << " attempts" << std::endl;
+  EXPECT_GE(requests_, 50'000u);
+  // What was saved up before adds a hundred retries at the most.
+  EXPECT_LE(attempts_.size(), requests_ * 12 / 10 + 100);
+  // Each of them is told of; it once was only those that were no call's first.
+  refused_percent_ = 0;
+  EXPECT_GE(run(driver_->health()).resilience->attempts, attempts_.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Outage, OutageBudget, testing::Values(100, 50));
+
+// ---- live ---------------------------------------------------------------------------------------
+
+// Acknowledgements per second over so long.
+double rate_over(const Clients& clients, std::chrono::milliseconds time) {
+  const std::size_t before = clients.acknowledged();
+  const SteadyTime begin = steady_now();
+  std::this_thread::sleep_for(time);
+  return static_cast<double>(clients.acknowledged() - before) / seconds_since(begin);
+}
+
+TEST(OutageRecovery, SoonAllIsAsBefore) {
+  NEEDS_REDIS();
+  RedisServerOptions keeping;
+  keeping.appendonly = true;
+  RedisServer server(keeping);
+  InstanceOptions options(server.storage_options());
+  Instance instance(options);
+  Clients clients(instance.driver(), 200, "load");
+  clients.create();
+  clients.start(sanitized ? 1s : 100ms);
+  std::this_thread::sleep_for(500ms);
+  const double before = rate_over(clients, 2s);
+  server.kill();
+  std::this_thread::sleep_for(2s);
+  const double meanwhile = rate_over(clients, 4s);
+  server.restart(RedisServer::Data::kept);
+  const SteadyTime back = steady_now();
+  double after = 0;
+  double reached = 0;
+  double replayed = 0;
+  while (seconds_since(back) < 10 && (reached == 0 || replayed == 0)) {
+    after = rate_over(clients, 500ms);
+    const Resilience now = instance.resilience();
+    if (now.breaker != "closed") continue;
+    if (now.journal_entries == 0) replayed = seconds_since(back);
+    if (after >= 0.9 * before) reached = seconds_since(back);
+  }
+  clients.stop();
+  const std::size_t acknowledged = clients.acknowledged();
+  std::cout << "200 clients, 6 s without a server: " << before << " commits/s before, " << meanwhile
+            << " meanwhile, " << after << " after; as before " << reached << " s and replayed "
+            << replayed << " s after it was back (0: not within 10 s); " << acknowledged
+            << " acknowledged, " << clients.errors() << " calls failed" << std::endl;
+  EXPECT_GT(reached, 0) << "not within 10 s";
+  ASSERT_TRUE(instance.wait_until_replayed());
+  EXPECT_EQ(instance.resilience().poisoned, 0u);
+  RedisOptions direct = server.storage_options();
+  clients.expect_in(*make_redis_storage(direct));
+}
+
+}  // namespace
+}  // namespace actionflows::test
