@@ -101,6 +101,8 @@ TEST(OutageKilled, AProbeDoesNotWaitForThePauseOfTheConnection) {
   Clients clients(instance.driver(), 1, "probe");
   clients.create();
   for (int i = 0; i < 3; ++i) {  // the pause is a random part of that
+    // What was replayed has to be seen again, before it can be written without the primary.
+    clients.read_once();
     server.kill();
     ASSERT_TRUE(instance.wait_until_open());
     clients.write(5);
