@@ -134,8 +134,8 @@ bool tables_are_sound(sqlite3* database) {
       {{"entry", entry_table}, {"sqlite_sequence", sequence_table}}};
   Query tables(database, "SELECT name, tbl_name, sql FROM sqlite_schema ORDER BY name");
   for (const auto& [name, sql] : expected) {
-    const bool as_made = tables.next() && tables.text(0) == name && tables.text(1) == name &&
-                         tables.text(2) == sql;
+    const bool as_made =
+        tables.next() && tables.text(0) == name && tables.text(1) == name && tables.text(2) == sql;
     if (!as_made) return false;
   }
   return !tables.next();
@@ -201,8 +201,7 @@ Found read_all(sqlite3* database) {
     while (rows.next()) {
       auto entry = entry_of(rows);
       // Pages that refer to a wrong one show its rows a second time.
-      const bool ascends =
-          entry && (found.sound.empty() || entry->id > found.sound.back().id);
+      const bool ascends = entry && (found.sound.empty() || entry->id > found.sound.back().id);
       if (ascends) {
         found.sound.push_back(*std::move(entry));
       } else {

@@ -36,9 +36,9 @@ struct Diverted {
   std::vector<JournalEntry> entries;  // in order; those set aside, too
   std::vector<std::uint64_t> base_ids;
   std::vector<std::uint64_t> refused_ids;  // by the fallback; still in the journal
-  Lineage lineage;                      // the records before the first of `entries`
-  std::uint64_t seen_sequence = 0;      // the log's newest number when it was diverted
-  std::optional<Timestamp> touched_at;  // the newest journaled touch
+  Lineage lineage;                         // the records before the first of `entries`
+  std::uint64_t seen_sequence = 0;         // the log's newest number when it was diverted
+  std::optional<Timestamp> touched_at;     // the newest journaled touch
   bool poisoned = false;
 
   std::mutex mutex;

@@ -119,10 +119,10 @@ class ResilientStorageTest : public testing::Test {
     instance.link->hook = [this, &instance](Moment moment) { return travel(instance, moment); };
     options.executor = keepers.get_executor();
     options.log = [&instance](std::string_view line) { instance.lines.emplace_back(line); };
-    instance.driver = make_resilient_storage(instance.link, make_memory_storage(),
-                                             std::make_unique<CountedJournal>(
-                                                 std::move(journal), waiting_for_journals),
-                                             options, clock, random);
+    instance.driver = make_resilient_storage(
+        instance.link, make_memory_storage(),
+        std::make_unique<CountedJournal>(std::move(journal), waiting_for_journals), options, clock,
+        random);
     return instance;
   }
 

@@ -6,10 +6,10 @@
 #include "actionflows/storage/resilient/journal_file.hpp"
 #include "actionflows/storage/waiter.hpp"
 
+#include <sqlite3.h>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <sqlite3.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -226,6 +226,7 @@ void SqliteJournal::break_off(const DatabaseFailure& failed) {
                      "the disk has failed to keep a write of the journal; nothing is written to it "
                      "until it is opened again",
                      "journal");
+  refusal_->retryable = false;
   refusal_->set_cause(failed.message);
 }
 
