@@ -224,6 +224,7 @@ void SqliteJournal::break_off(const DatabaseFailure& failed) {
                      "the disk has failed to keep a write of the journal; nothing is written to it "
                      "until it is opened again",
                      "journal");
+  refusal_->retryable = false;
   refusal_->set_cause(failed.message);
 }
 

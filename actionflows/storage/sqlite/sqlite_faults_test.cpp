@@ -3,10 +3,10 @@
 #include "actionflows/storage/sqlite/connection.hpp"
 #include "actionflows/storage/sqlite/testing/faulty_disk.hpp"
 #include "actionflows/storage/sqlite/testing/store.hpp"
+#include "tests/support/small_disk.hpp"
 
 #include <gmock/gmock.h>
 
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -232,26 +232,6 @@ TEST_F(SqliteStore, AFullDiskRefusesAndGoesOnOnceThereIsRoom) {
   EXPECT_EQ(last_sequence(s), 2u);
   close();
 }
-
-// A real disk, of a few megabytes.
-class SmallDisk {
- public:
-  explicit SmallDisk(std::string path) : path_(std::move(path)) {
-    std::filesystem::create_directory(path_);
-    mounted_ = ::mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=8m") == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
-  [[nodiscard]] bool mounted() const { return mounted_; }
-
- private:
-  const std::string path_;
-  bool mounted_ = false;
-};
 
 TEST_F(SqliteStore, AFullDiskLosesNothingThatWasAcknowledged) {
   const SmallDisk disk(folder.path("disk"));
