@@ -14,6 +14,15 @@ bool holds(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+// What was asked for without an operation id tells its name itself: {"note":"op7"}.
+std::string name_of(std::string_view event, std::string_view operation_id) {
+  constexpr std::string_view opening = "\"note\":\"";
+  const std::size_t at = event.find(opening);
+  if (at == std::string_view::npos) return std::string(operation_id);
+  event.remove_prefix(at + opening.size());
+  return std::string(event.substr(0, event.find('"')));
+}
+
 const std::optional<std::string>& value_of(const Session& session, Field field) {
   if (field == Field::title) return session.title;
   return field == Field::cwd ? session.cwd : session.summary;
@@ -67,8 +76,10 @@ void Ledger::read_journals() {
   for (const auto& journal : journals_)
     for (const JournalEntry& entry : journal->entries())
       if (entry.kind == JournalKind::change) {
-        waiting_.insert(entry.commit.operation_id);
-        if (!entry.poison.empty()) set_aside_why_[entry.commit.operation_id] = entry.poison;
+        const std::string name =
+            name_of(entry.commit.events.front().bytes.view(), entry.commit.operation_id);
+        waiting_.insert(name);
+        if (!entry.poison.empty()) set_aside_why_[name] = entry.poison;
       }
 }
 
@@ -78,14 +89,16 @@ void Ledger::read_log(const SessionId& session, Tale& tale) {
   query.after = tale.last_sequence;
   for (const StoredEvent& event : run(store_.read_events(session, query)).events) {
     if (event.sequence != ++tale.last_sequence) fail("the log is not dense");
-    const bool first = !tale.made.contains(event.operation_id);
-    const bool goes_on = !tale.order.empty() && tale.order.back() == event.operation_id;
-    if (!first && !goes_on) fail(event.operation_id + " was applied twice");
-    if (first) tale.order.push_back(event.operation_id);
-    in_log_.insert(event.operation_id);
-    int& made = tale.made[event.operation_id];
-    if (holds(event.bytes.view(), "\"run:noted\"") && ++made > 1)
-      fail(event.operation_id + " was applied twice at once");
+    const bool noted = holds(event.bytes.view(), "\"run:noted\"");
+    std::string& name = tale.names[event.operation_id];
+    if (name.empty() || noted) name = name_of(event.bytes.view(), event.operation_id);
+    const bool first = !tale.made.contains(name);
+    const bool goes_on = !tale.order.empty() && tale.order.back() == name;
+    if (!first && !goes_on) fail(name + " was applied twice");
+    if (first) tale.order.push_back(name);
+    in_log_.insert(name);
+    int& made = tale.made[name];
+    if (noted && ++made > 1) fail(name + " was applied twice");
     if (holds(event.bytes.view(), "\"applied\"")) ++conflicts_;
   }
 }

@@ -56,8 +56,9 @@ class Ledger {
   // A session's log, as far as it is of interest.
   struct Tale {
     std::uint64_t last_sequence = 0;
-    std::vector<std::string> order;   // operations, by their first event
-    std::map<std::string, int> made;  // events of each that the operation itself made
+    std::vector<std::string> order;            // operations, by their first event
+    std::map<std::string, std::string> names;  // of operations, by their ids
+    std::map<std::string, int> made;           // events of each that the operation itself made
     bool completed = false;
   };
 

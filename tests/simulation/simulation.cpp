@@ -27,6 +27,7 @@ constexpr std::size_t processes = 2;
 constexpr std::size_t sessions = 2;
 
 constexpr auto loss_hold = 30s;
+constexpr std::chrono::milliseconds longest_call = 6s;
 
 const UserId ann = *UserId::parse("ann");
 
@@ -116,7 +117,7 @@ class World {
 
   Task<void> travel(std::shared_ptr<bool> alive, std::size_t n, Moment moment) {
     const Weather& weather = weather_[n];
-    if (!*alive) throw StorageError(ErrorCode::unavailable, "the process has ended");
+    if (!*alive) co_await clock_.sleep_for(24h);
     if (down()) throw StorageError(ErrorCode::unavailable, "connection refused");
     if (moment == Moment::before) {
       if (chance(weather.slow))
@@ -161,7 +162,10 @@ class World {
 
   // It is away for a while, and has lost everything or nothing when it is back.
   void restart_primary(bool empty) {
-    down_until_ = clock_.monotonic() + std::chrono::milliseconds(random_.below(10'000));
+    // A store that comes back empty within one call could be taken for the one before: what is made
+    // in it anew begins with the same versions.
+    const auto at_least = empty ? longest_call : 0ms;
+    down_until_ = clock_.monotonic() + at_least + std::chrono::milliseconds(random_.below(10'000));
     ++(empty ? out_.empty_restarts : out_.restarts);
     if (!empty) return;
     ledger_.losing();
@@ -216,7 +220,12 @@ class World {
     context.report = &report;
     EventData data;
     data.type = *EventType::parse("run:noted");
+    if (chance(50)) {  // without an id of its own it is for the storage to repeat it safely
+      context.operation_id.clear();
+      data.data = json::Raw::parse("{\"note\":\"" + operation + "\"}");
+    }
     co_await process.storage->append_event(id, data, context);
+    context.operation_id = operation;
     if (*process.alive) acknowledge(process, id, context);
   }
 

@@ -323,6 +323,18 @@ TEST_F(ResilientStorageTest, WhatWasDeletedIsAbsentAlsoThen) {
   EXPECT_FALSE(record(*a.driver, s1, chain(1)));
 }
 
+// Chain 1 was made elsewhere after this instance had looked for it; chain 2 was taken for the proof
+// that it had been deleted.
+TEST_F(ResilientStorageTest, WhatWasAbsentBeforeItsNumberWasGivenIsNotSurelyAbsent) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  EXPECT_FALSE(record(*a.driver, s1, chain(1)));
+  run(store->commit(Change(s1, clock.now()).put(chain(1)).put(chain(2))));
+  EXPECT_TRUE(record(*a.driver, s1, chain(2)));
+  lose(a);
+  EXPECT_CODE(record(*a.driver, s1, chain(1)), ErrorCode::unavailable);
+}
+
 TEST_F(ResilientStorageTest, FailsClosedForCredentials) {
   Instance& a = start();
   commit(a, Change(s1).create(ann).put(credentials));

@@ -22,6 +22,33 @@ void put(SessionShadow& shadow, std::uint64_t& bytes, RecordKey key,
   at->second = std::move(record);
 }
 
+void drop(SessionShadow& shadow, std::uint64_t& bytes, RecordKey key) {
+  const auto at = shadow.records.find(key);
+  if (at == shadow.records.end()) return;
+  bytes -= cost_of(at->second);
+  shadow.records.erase(at);
+}
+
+std::vector<RecordKey> absent_in(std::span<const RecordKey> keys, const ReadResult& result) {
+  std::vector<RecordKey> absent;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (keys[i] != RecordKey::of_credentials() && !result.records[i]) absent.push_back(keys[i]);
+  return absent;
+}
+
+// Whether a greater number is known to be given: only then an absence lasts, because else somebody
+// may make the record next.
+bool was_given(const SessionShadow& shadow, RecordKey key) {
+  if (key.chain == 0) return false;
+  const RecordKey next = key.step == 0 ? RecordKey::of_chain(key.chain + 1)
+                                       : RecordKey::of_step(key.chain, key.step + 1);
+  for (auto at = shadow.records.lower_bound(next); at != shadow.records.end(); ++at) {
+    if (key.step != 0 && at->first.chain != key.chain) return false;
+    if (at->second) return true;
+  }
+  return false;
+}
+
 void clear_tail(SessionShadow& shadow, std::uint64_t& bytes) {
   for (const StoredEvent& event : shadow.tail) bytes -= overhead + event.bytes.size();
   shadow.tail.clear();
@@ -116,7 +143,12 @@ void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys
   }
   if (shadow.live && !result.live) end(shadow, kept.bytes);
   for (std::size_t i = 0; i < keys.size(); ++i)
-    if (keys[i] != RecordKey::of_credentials()) put(shadow, kept.bytes, keys[i], result.records[i]);
+    if (keys[i] != RecordKey::of_credentials() && result.records[i])
+      put(shadow, kept.bytes, keys[i], result.records[i]);
+  for (const RecordKey key : absent_in(keys, result)) {
+    drop(shadow, kept.bytes, key);
+    if (was_given(shadow, key)) put(shadow, kept.bytes, key, std::nullopt);
+  }
   shadow.live = result.live;
   shadow.activity = result.activity;
   go_on_to(shadow, kept.bytes, result.last_sequence);

@@ -20,7 +20,7 @@ namespace actionflows {
 
 // One session, as it was when it was last seen.
 struct SessionShadow {
-  std::map<RecordKey, std::optional<StoredRecord>> records;  // nullopt: was seen to be absent
+  std::map<RecordKey, std::optional<StoredRecord>> records;  // nullopt: it was deleted
   bool live = false;
   Activity activity;
   std::uint64_t last_sequence = 0;
