@@ -89,6 +89,12 @@ class Outage {
   ReadResult read_shadow(const SessionId& session, std::span<const RecordKey> keys) const;
   EventPage read_shadow_events(const SessionId& session, const EventQuery& query) const;
 
+  // Whether `commit` was made from what was read before a replay that set something aside: then
+  // equal versions need not mean equal records.
+  [[nodiscard]] bool is_outdated(const Commit& commit) const;
+  // Whether that can be so of any.
+  [[nodiscard]] bool has_breaks() const { return has_breaks_.load(std::memory_order_acquire); }
+
   // ---- the primary is back. The caller has the turn.
 
   // Replays all entries. Throws transient errors, also because `until` has passed: then it has to
@@ -113,6 +119,7 @@ class Outage {
   Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
 
   // ---- parts of replay
+  void remember_break(const SessionId& session);
   struct Primary {
     Gate& gate;
     Clock::Monotonic until;
@@ -147,11 +154,13 @@ class Outage {
   std::atomic<std::uint64_t> replayed_{0};
   std::atomic<std::uint64_t> conflicts_{0};
   std::atomic<std::uint64_t> poisoned_{0};
+  std::atomic<bool> has_breaks_{false};
   std::atomic<bool> look_again_{false};  // at the journal, for entries to retry
 
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::map<SessionId, std::shared_ptr<Diverted>> sessions_;
+  std::map<SessionId, Timestamp> breaks_;       // when replays ended that set something aside
   std::map<std::uint64_t, Timestamp> waiting_;  // entries, by id: when each was appended
 };
 

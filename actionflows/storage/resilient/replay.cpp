@@ -345,8 +345,33 @@ Task<void> Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std:
        " can't be replayed and is set aside: " + why);
 }
 
+// Longer than any call takes, from its reading to its commit.
+constexpr std::chrono::seconds break_kept{60};
+
+void Outage::remember_break(const SessionId& session) {
+  const Timestamp now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(breaks_, [&](const auto& each) { return each.second + break_kept < now; });
+  breaks_[session] = now;
+  has_breaks_.store(true, std::memory_order_release);
+}
+
+bool Outage::is_outdated(const Commit& commit) const {
+  const auto has_version = [](const auto& each) { return each.version != 0; };
+  const bool relies_on_versions =
+      std::any_of(commit.puts.begin(), commit.puts.end(),
+                  [](const Put& put) { return put.expected_version != 0; }) ||
+      std::any_of(commit.expects.begin(), commit.expects.end(), has_version) ||
+      !commit.erases.empty();
+  if (!relies_on_versions) return false;
+  const std::lock_guard lock(mutex_);
+  const auto found = breaks_.find(commit.session);
+  return found != breaks_.end() && commit.at <= found->second;
+}
+
 Task<void> Outage::finish(Diverted& diverted) {
   shadow_.forget(diverted.session);
+  if (diverted.poisoned) remember_break(diverted.session);
   // Entries that were set aside keep what they begin with, for the day they are retried.
   std::vector<std::uint64_t> done = diverted.refused_ids;
   if (!diverted.poisoned)

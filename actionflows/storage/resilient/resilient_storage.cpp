@@ -75,7 +75,9 @@ class ResilientStorage final : public StorageDriver {
   using Deadline = Clock::Monotonic;
 
   // The common case: the primary is there and nothing waits for it.
-  [[nodiscard]] bool undisturbed() const { return gate_.admits() && outage_.none(); }
+  [[nodiscard]] bool undisturbed() const {
+    return gate_.admits() && outage_.none() && !outage_.has_breaks();
+  }
 
   Task<CommitResult> commit_at_primary(Commit commit, Deadline deadline, int attempt,
                                        std::optional<StorageError> failed);
@@ -176,6 +178,9 @@ Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, D
 Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline deadline,
                                                        int attempt,
                                                        std::optional<StorageError> failed) {
+  if (outage_.is_outdated(commit))
+    throw failure(ErrorCode::conflict, "the session is not as it was read during the outage",
+                  "commit", commit.session.str());
   const bool asked_to_look = commit.may_repeat;
   if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
   const auto first = std::make_shared<const Commit>(std::move(commit));
