@@ -11,6 +11,7 @@
 #include "actionflows/schema/testing/bare_walk.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/storage.hpp"
+#include "tests/support/bench.hpp"
 #include "tests/support/run.hpp"
 
 #include <benchmark/benchmark.h>
@@ -28,6 +29,8 @@
 namespace actionflows {
 namespace {
 
+using test::Limit;
+using test::median;
 using test::run;
 using Seconds = std::chrono::duration<double>;
 
@@ -51,22 +54,10 @@ Seconds time_of(const std::function<void()>& work) {
   return thread_time() - begun;
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-// Whether more or less is better.
-enum class Limit { at_least, at_most };
-
 void tell(benchmark::State& state, const std::vector<double>& figures, Limit kind, double limit) {
-  const double figure = median(figures);
+  test::tell(state, median(figures), kind, limit);
   const auto [least, most] = std::minmax_element(figures.begin(), figures.end());
-  state.counters["figure"] = figure;
   state.counters["best"] = kind == Limit::at_least ? *most : *least;
-  state.counters["limit"] = limit;
-  state.counters["ratio"] = kind == Limit::at_least ? figure / limit : limit / figure;
 }
 
 // How fast this machine is just now, beside the one the limits were set on.

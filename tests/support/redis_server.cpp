@@ -73,9 +73,12 @@ class Connection {
   }
 
   RedisReply call(const std::vector<std::string>& words) {
-    std::string command = "*" + std::to_string(words.size()) + "\r\n";
-    for (const std::string& word : words)
-      command.append("$" + std::to_string(word.size()) + "\r\n").append(word).append("\r\n");
+    std::string command = "*";
+    command.append(std::to_string(words.size())).append("\r\n");
+    for (const std::string& word : words) {
+      command.append("$").append(std::to_string(word.size())).append("\r\n");
+      command.append(word).append("\r\n");
+    }
     for (std::string_view rest = command; !rest.empty();) {
       const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
       if (sent <= 0) throw std::runtime_error("Redis does not take a command");

@@ -6,6 +6,7 @@
 #include "actionflows/storage/redis/commit_command.hpp"
 #include "actionflows/storage/redis/keys.hpp"
 #include "actionflows/storage/redis/redis_storage.hpp"
+#include "tests/support/bench.hpp"
 #include "tests/support/change.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/run.hpp"
@@ -28,35 +29,19 @@ namespace actionflows {
 namespace {
 
 using test::Change;
+using test::compare;
+using test::Limit;
 using test::RedisServer;
 using test::run;
+using test::seconds_of;
+using test::tell;
 using namespace std::chrono_literals;
 
-constexpr int rounds = 5;
 constexpr std::size_t in_flight = 64;
 constexpr std::size_t calls = 100'000;
 
 const Bytes record_bytes(std::string(400, 'r'));
 const Bytes event_bytes(std::string(400, 'e'));
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-enum class Limit { at_least, at_most };
-
-void tell(benchmark::State& state, double figure, Limit kind, double limit) {
-  state.counters["figure"] = figure;
-  state.counters["limit"] = limit;
-  state.counters["ratio"] = kind == Limit::at_least ? figure / limit : limit / figure;
-}
-
-double seconds_of(const std::function<void()>& work) {
-  const auto begun = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-}
 
 std::string name_of(std::size_t number) { return "bench-" + std::to_string(number); }
 SessionId id_of(std::size_t number) { return *SessionId::parse(name_of(number)); }
@@ -116,22 +101,6 @@ double yardstick(const RedisServer& server, const std::vector<std::string_view>&
   const std::size_t begin = out.find("\",\"", out.find('\n') + 1);
   if (begin == out.npos) throw std::runtime_error("redis-benchmark said nothing");
   return std::strtod(out.c_str() + begin + 3, nullptr);
-}
-
-void compare(benchmark::State& state, const std::function<double()>& measured,
-             const std::function<double()>& bare, double share) {
-  for (auto _ : state) {
-    std::vector<double> figures;
-    std::vector<double> limits;
-    std::vector<double> quotients;
-    for (int round = 0; round < rounds; ++round) {
-      limits.push_back(share * bare());
-      figures.push_back(measured());
-      quotients.push_back(figures.back() / limits.back());
-    }
-    tell(state, median(figures), Limit::at_least, median(limits));
-    state.counters["ratio"] = median(quotients);
-  }
 }
 
 // ---- the client ---------------------------------------------------------------------------------

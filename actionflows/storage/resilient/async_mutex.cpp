@@ -50,6 +50,11 @@ Task<AsyncMutex::Guard> AsyncMutex::lock() {
   co_return Guard(self);
 }
 
+AsyncMutex::Guard AsyncMutex::try_lock() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(locked_, true) ? Guard() : Guard(shared_from_this());
+}
+
 void AsyncMutex::unlock() {
   std::shared_ptr<Waiter> next;
   {

@@ -27,6 +27,8 @@ class AsyncMutex : public std::enable_shared_from_this<AsyncMutex> {
       if (mutex_ != nullptr) mutex_->unlock();
     }
 
+    [[nodiscard]] bool holds() const { return mutex_ != nullptr; }
+
    private:
     friend class AsyncMutex;
     explicit Guard(std::shared_ptr<AsyncMutex> mutex) : mutex_(std::move(mutex)) {}
@@ -34,6 +36,8 @@ class AsyncMutex : public std::enable_shared_from_this<AsyncMutex> {
   };
 
   Task<Guard> lock();
+  // Without waiting; holds nothing where somebody else does.
+  Guard try_lock();
 
  private:
   struct Waiter;

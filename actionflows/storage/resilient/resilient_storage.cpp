@@ -222,6 +222,9 @@ Task<CommitResult> ResilientStorage::commit_meanwhile(const Commit& commit, Dead
 
 Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Deadline deadline) {
   const std::shared_ptr<AsyncMutex> turn = diverted.turn;
+  // Nearly always it is free: then nobody has to watch how long it takes.
+  AsyncMutex::Guard at_once = turn->try_lock();
+  if (at_once.holds()) co_return std::move(at_once);
   std::function<Task<AsyncMutex::Guard>()> wait = [turn] { return turn->lock(); };
   const std::unique_ptr<AsyncMutex::Guard> guard =
       co_await within<AsyncMutex::Guard>(std::move(wait), clock_, deadline - clock_.monotonic());

@@ -7,6 +7,7 @@
 // folder for temporary ones, which may be no disk.
 #include "actionflows/storage/sqlite/connection.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
+#include "tests/support/bench.hpp"
 #include "tests/support/change.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/run.hpp"
@@ -31,8 +32,13 @@ using sqlite::Blob;
 using sqlite::Connection;
 using sqlite::Statement;
 using test::Change;
+using test::compare;
 using test::Folder;
+using test::Limit;
+using test::median;
 using test::run;
+using test::seconds_of;
+using test::tell;
 using namespace std::chrono_literals;
 
 constexpr int rounds = 5;
@@ -43,43 +49,6 @@ constexpr std::size_t many_sessions = 2'000;
 // As long as records and events usually are.
 const Bytes record_bytes(std::string(400, 'r'));
 const Bytes event_bytes(std::string(300, 'e'));
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-// Whether more or less is better.
-enum class Limit { at_least, at_most };
-
-void tell(benchmark::State& state, double figure, Limit kind, double limit) {
-  state.counters["figure"] = figure;
-  state.counters["limit"] = limit;
-  state.counters["ratio"] = kind == Limit::at_least ? figure / limit : limit / figure;
-}
-
-double seconds_of(const std::function<void()>& work) {
-  const auto begun = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-}
-
-// The median of the rounds' quotients: what disturbs the machine disturbs both sides of a round.
-void compare(benchmark::State& state, const std::function<double()>& measured,
-             const std::function<double()>& yardstick, double share) {
-  for (auto _ : state) {
-    std::vector<double> figures;
-    std::vector<double> limits;
-    std::vector<double> quotients;
-    for (int round = 0; round < rounds; ++round) {
-      limits.push_back(share * yardstick());
-      figures.push_back(measured());
-      quotients.push_back(figures.back() / limits.back());
-    }
-    tell(state, median(figures), Limit::at_least, median(limits));
-    state.counters["ratio"] = median(quotients);
-  }
-}
 
 // ---- a store ------------------------------------------------------------------------------------
 
