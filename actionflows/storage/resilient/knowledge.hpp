@@ -20,6 +20,11 @@ class Knowledge {
   void see_made_here(std::uint32_t chain) { made_here_.insert(chain); }
   // The session was created here while the primary was away: there is nothing else of it.
   void see_all() { all_ = true; }
+  // Some of it may be in the primary, where others add to it.
+  void share() {
+    all_ = false;
+    made_here_.clear();
+  }
 
   [[nodiscard]] bool present(RecordKey key) const {
     const auto found = keys_.find(key);

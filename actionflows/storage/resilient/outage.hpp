@@ -43,6 +43,8 @@ struct Diverted {
   std::optional<Clock::Monotonic> lost_since;  // the primary has it no more
   std::optional<Timestamp> touched_at;         // the newest journaled touch
   bool poisoned = false;
+  // The primary has not gone the way of `entries`: equal versions don't mean equal records.
+  bool diverged = false;
 
   std::mutex mutex;
   // guarded by mutex
@@ -133,7 +135,7 @@ class Outage {
   void hold_loss(Diverted& diverted, bool lost) const;
   Task<void> replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
                           const Lineage& lineage);
-  Task<void> replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
+  Task<bool> replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
                            bool moved_on);
   Task<void> replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);

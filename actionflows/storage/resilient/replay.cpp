@@ -163,10 +163,6 @@ Task<void> Outage::resume() {
 Task<void> Outage::rebuild(Diverted& diverted) {
   co_await fallback_->erase_session(diverted.session);
   std::vector<JournalEntry> entries = std::exchange(diverted.entries, {});
-  if (entries.front().kind != JournalKind::base) {
-    const std::lock_guard lock(diverted.mutex);
-    diverted.knowledge.see_all();
-  }
   for (std::size_t i = 0; i < entries.size(); ++i) {
     JournalEntry& entry = entries[i];
     if (entry.kind == JournalKind::base) {
@@ -197,7 +193,7 @@ Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) 
     } else {
       co_await fallback_->commit(entry.commit);
       const std::lock_guard lock(diverted.mutex);
-      diverted.knowledge.note(entry.commit, true);
+      diverted.knowledge.note(entry.commit, false);  // a replay may have begun before
     }
   } catch (const StorageError& error) {
     if (is_failure(error)) throw;
@@ -214,6 +210,11 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
   const Primary primary{gate, until};
   const std::optional<std::set<std::string>> applied = co_await operations_since(diverted, primary);
   hold_loss(diverted, !applied);
+  {
+    const std::lock_guard lock(diverted.mutex);
+    diverted.knowledge.share();
+  }
+  diverted.diverged = diverted.poisoned;
   Lineage lineage = diverted.lineage;
   Orphans orphans;
   for (JournalEntry& entry : diverted.entries) {
@@ -228,6 +229,8 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
       co_await replay_entry(diverted, primary, entry, lineage);
     }
     if (!entry.poison.empty()) orphans.note(entry.commit);
+    // Done in another place than it has here: before what stands before it.
+    if (done) diverted.diverged = true;
     advance(lineage, entry.commit);
   }
   co_await finish(diverted);
@@ -278,19 +281,22 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
       co_await primary.gate.call<bool>(touching(primary.gate.primary(), entry.commit),
                                        primary.deadline());
     } else {
-      // Where an entry before was set aside, equal versions don't mean equal records any more.
-      const bool moved_on = diverted.poisoned && !creates_session(entry.commit);
-      co_await replay_commit(primary, entry.commit, lineage, moved_on);
+      const bool moved_on = diverted.diverged && !creates_session(entry.commit);
+      const bool rebased = co_await replay_commit(primary, entry.commit, lineage, moved_on);
+      if (rebased) diverted.diverged = true;
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
     if (is_failure(error)) throw;
     why = error.message();
   }
-  if (!why.empty()) co_await set_aside(diverted, entry, why);
+  if (why.empty()) co_return;
+  co_await set_aside(diverted, entry, why);
+  diverted.diverged = true;
 }
 
-Task<void> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
+// Whether it had to be rebased.
+Task<bool> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
                                  bool moved_on) {
   if (!moved_on) {
     try {
@@ -302,6 +308,7 @@ Task<void> Outage::replay_commit(Primary primary, const Commit& commit, const Li
     }
   }
   if (moved_on) co_await replay_rebased(primary, commit, lineage);
+  co_return moved_on;
 }
 
 Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage) {
