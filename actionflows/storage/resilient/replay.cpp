@@ -104,6 +104,15 @@ bool nothing_waits(const std::vector<JournalEntry>& entries) {
   return std::all_of(entries.begin(), entries.end(), set_aside_or_base);
 }
 
+// Whether the commit means records as they were in some version.
+bool relies_on_versions(const Commit& commit) {
+  const auto has_version = [](const auto& each) { return each.version != 0; };
+  const auto replaces = [](const Put& put) { return put.expected_version != 0; };
+  return std::any_of(commit.puts.begin(), commit.puts.end(), replaces) ||
+         std::any_of(commit.expects.begin(), commit.expects.end(), has_version) ||
+         !commit.erases.empty() || !commit.archive.empty() || commit.end_session;
+}
+
 void advance(Lineage& lineage, const Commit& commit) {
   for (const Put& put : commit.puts) lineage[put.key] = put.bytes;
   for (const Expect& erase : commit.erases) lineage.erase(erase.key);
@@ -281,9 +290,9 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
       co_await primary.gate.call<bool>(touching(primary.gate.primary(), entry.commit),
                                        primary.deadline());
     } else {
-      const bool moved_on = diverted.diverged && !creates_session(entry.commit);
-      const bool rebased = co_await replay_commit(primary, entry.commit, lineage, moved_on);
-      if (rebased) diverted.diverged = true;
+      const bool moved_on = diverted.diverged && relies_on_versions(entry.commit);
+      const bool diverges = co_await replay_commit(primary, entry.commit, lineage, moved_on);
+      if (diverges) diverted.diverged = true;
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
@@ -295,20 +304,20 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
   diverted.diverged = true;
 }
 
-// Whether it had to be rebased.
+// Whether it stands there in another place or in another form than here.
 Task<bool> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
                                  bool moved_on) {
   if (!moved_on) {
     try {
-      co_await primary.gate.call<CommitResult>(sending(primary.gate.primary(), commit),
-                                               primary.deadline());
+      const CommitResult result = co_await primary.gate.call<CommitResult>(
+          sending(primary.gate.primary(), commit), primary.deadline());
+      co_return result.repeated;
     } catch (const StorageError& error) {
       if (error.code() != ErrorCode::conflict) throw;
-      moved_on = true;
     }
   }
-  if (moved_on) co_await replay_rebased(primary, commit, lineage);
-  co_return moved_on;
+  co_await replay_rebased(primary, commit, lineage);
+  co_return true;
 }
 
 Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage) {
@@ -364,13 +373,7 @@ void Outage::remember_break(const SessionId& session) {
 }
 
 bool Outage::is_outdated(const Commit& commit) const {
-  const auto has_version = [](const auto& each) { return each.version != 0; };
-  const bool relies_on_versions =
-      std::any_of(commit.puts.begin(), commit.puts.end(),
-                  [](const Put& put) { return put.expected_version != 0; }) ||
-      std::any_of(commit.expects.begin(), commit.expects.end(), has_version) ||
-      !commit.erases.empty();
-  if (!relies_on_versions) return false;
+  if (!relies_on_versions(commit)) return false;
   const std::lock_guard lock(mutex_);
   const auto found = breaks_.find(commit.session);
   return found != breaks_.end() && commit.at <= found->second;
