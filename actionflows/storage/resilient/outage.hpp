@@ -135,8 +135,9 @@ class Outage {
   void hold_loss(Diverted& diverted, bool lost) const;
   Task<void> replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
                           const Lineage& lineage);
+  Task<bool> stands_as_known(Primary primary, const Commit& commit, const Lineage& lineage);
   Task<bool> replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
-                           bool moved_on);
+                           bool diverged);
   Task<void> replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
   Task<void> set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);

@@ -290,8 +290,8 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
       co_await primary.gate.call<bool>(touching(primary.gate.primary(), entry.commit),
                                        primary.deadline());
     } else {
-      const bool moved_on = diverted.diverged && relies_on_versions(entry.commit);
-      const bool diverges = co_await replay_commit(primary, entry.commit, lineage, moved_on);
+      const bool diverged = diverted.diverged && relies_on_versions(entry.commit);
+      const bool diverges = co_await replay_commit(primary, entry.commit, lineage, diverged);
       if (diverges) diverted.diverged = true;
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
@@ -304,10 +304,34 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
   diverted.diverged = true;
 }
 
+// Whether all that the commit means is, byte for byte, what it was made from.
+Task<bool> Outage::stands_as_known(Primary primary, const Commit& commit, const Lineage& lineage) {
+  std::map<RecordKey, std::uint64_t> versions;
+  for (const Put& put : commit.puts)
+    if (put.expected_version != 0) versions[put.key] = put.expected_version;
+  for (const auto* list : {&commit.expects, &commit.erases})
+    for (const Expect& each : *list)
+      if (each.version != 0) versions[each.key] = each.version;
+  std::vector<RecordKey> keys;
+  for (const auto& [key, version] : versions) keys.push_back(key);
+  const ReadResult read = co_await primary.gate.call<ReadResult>(
+      reading(primary.gate.primary(), commit.session, keys), primary.deadline());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& stands = read.records[i];
+    const auto known = lineage.find(keys[i]);
+    const bool same = stands && known != lineage.end() && stands->version == versions[keys[i]] &&
+                      stands->bytes.view() == known->second.view();
+    if (!same) co_return false;
+  }
+  co_return commit.archive.empty() && !commit.end_session;
+}
+
 // Whether it stands there in another place or in another form than here.
 Task<bool> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
-                                 bool moved_on) {
-  if (!moved_on) {
+                                 bool diverged) {
+  bool fits = true;
+  if (diverged) fits = co_await stands_as_known(primary, commit, lineage);
+  if (fits) {
     try {
       const CommitResult result = co_await primary.gate.call<CommitResult>(
           sending(primary.gate.primary(), commit), primary.deadline());
