@@ -90,6 +90,7 @@ struct App::Impl {
   api::EventsApi events;
   api::AdminApi admin;
   SweepPlan plan;
+  std::string sweep_failure;  // of the last sweep; empty: it was done
   // The last, so that it is gone before what its coroutines use.
   http::Server server;
 };
@@ -148,9 +149,12 @@ Task<void> App::Impl::sweep() {
   };
   try {
     done = co_await services.storage.sweep(plan.limit());
+    sweep_failure.clear();
   } catch (const std::exception& error) {
     count("actionflows_sweep_failures_total", "Sweeps that failed.", 1);
-    options.log.warn("sweep_failed", {{"what", error.what()}});
+    const std::string what = error.what();
+    if (std::exchange(sweep_failure, what) != what)  // once, however long it lasts
+      options.log.warn("sweep_failed", {{"what", what}});
   }
   count("actionflows_sweep_sessions_total", "Sessions ended by their deadline.",
         done.sessions_expired);

@@ -128,6 +128,7 @@ class Outage {
 
     [[nodiscard]] Clock::Monotonic deadline() const { return std::min(gate.deadline(), until); }
   };
+  void check_time(Clock::Monotonic until, const SessionId& session) const;
   // What was applied since the session was diverted; nullopt: the primary has lost the session.
   Task<std::optional<std::set<std::string>>> operations_since(Diverted& diverted, Primary primary);
   Task<void> replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate);

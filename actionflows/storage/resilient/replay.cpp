@@ -235,6 +235,7 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
     if (waits && change && !why.empty()) {
       co_await set_aside(diverted, entry, why);
     } else if (waits && why.empty()) {
+      check_time(until, diverted.session);
       co_await replay_entry(diverted, primary, entry, lineage);
     }
     if (!entry.poison.empty()) orphans.note(entry.commit);
@@ -243,6 +244,14 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
     advance(lineage, entry.commit);
   }
   co_await finish(diverted);
+}
+
+// A call to the primary that this deadline would cut off is not begun: it would count against it.
+void Outage::check_time(Clock::Monotonic until, const SessionId& session) const {
+  const auto one_call = std::min(options_.attempt_timeout, options_.call_timeout / 4);
+  if (until - clock_.monotonic() < one_call)
+    throw failure(ErrorCode::timeout, "the session's replay takes longer than the call may",
+                  "replay", session.str());
 }
 
 // Also by an earlier replay of this journal that did not come to its end, however many events ago.
