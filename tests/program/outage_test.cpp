@@ -191,6 +191,12 @@ TEST(Outage, NoClientSeesAFalseAnswerAndNothingAcknowledgedIsLost) {
     EXPECT_TRUE(tail->wait_for_out("\"data\":{\"n\":" + std::to_string(last) + "}"));
     EXPECT_EQ(numbers_in(tail->out()), up_to(last + 1));
   }
+  // A stream that ends while it waits for both sides once was told as a fault.
+  first.signal(SIGTERM);
+  EXPECT_EQ(first.wait(), 0);
+  server.process().signal(SIGTERM);
+  EXPECT_EQ(server.process().wait(), 0);
+  EXPECT_THAT(server.process().err(), Not(HasSubstr("event=fault")));
 }
 
 TEST(Outage, WhatCantBeBroughtBackIsListedRetriedAndDropped) {

@@ -3,8 +3,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -113,11 +115,20 @@ class ResilientSubscription final : public Subscription {
     boost::asio::co_spawn(
         strand, follow(both, both->distant, *distant_, wait),
         boost::asio::bind_cancellation_slot(both->distant.stop.slot(), boost::asio::detached));
-    co_await both->ended.async_receive(boost::asio::use_awaitable);
+    bool called_off = false;
+    try {
+      co_await both->ended.async_receive(boost::asio::use_awaitable);
+    } catch (const boost::system::system_error&) {
+      called_off = true;
+    }
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
     both->local.stop.emit(boost::asio::cancellation_type::terminal);
     both->distant.stop.emit(boost::asio::cancellation_type::terminal);
-    // One caller at a time: the next wait must not begin before this one is over.
+    // Both use what this subscription owns, and the next wait must not begin before they are over.
     co_await both->ended.async_receive(boost::asio::use_awaitable);
+    if (!called_off) co_return;
+    co_await both->ended.async_receive(boost::asio::use_awaitable);
+    throw boost::system::system_error(boost::asio::error::operation_aborted);
   }
 
   static Task<void> follow(std::shared_ptr<Both> both, Side& side, Subscription& subscription,
