@@ -11,6 +11,8 @@
 #include "tests/support/run.hpp"
 
 #include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <map>
@@ -238,7 +240,8 @@ TEST_F(ResilientStorageTest, EndsACallToAHangingPrimaryInTime) {
   commit(a, Change(s1).create(ann));
   a.way = Way::hangs;
   std::optional<ErrorCode> told;
-  boost::asio::co_spawn(keepers, a.driver->touch(s1, {clock.now(), clock.now() + 48h}),
+  const Activity later{clock.now(), clock.now() + 48h};
+  boost::asio::co_spawn(keepers, a.driver->touch(s1, later),
                         [&](const std::exception_ptr& error, bool) {
                           try {
                             if (error) std::rethrow_exception(error);
