@@ -1,13 +1,6 @@
 #include "actionflows/storage/resilient/gate.hpp"
 
 namespace actionflows {
-namespace {
-
-bool is_failure(const StorageError& error) {
-  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-}
-
-}  // namespace
 
 StorageError primary_is_away(std::string what, std::string record) {
   return failure(ErrorCode::unavailable, "the primary storage is away: " + std::move(what), "",

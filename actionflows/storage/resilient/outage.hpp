@@ -93,7 +93,7 @@ class Outage {
 
   // Whether `commit` was made from what was read before a replay that set something aside: then
   // equal versions need not mean equal records.
-  [[nodiscard]] bool is_outdated(const Commit& commit) const;
+  [[nodiscard]] bool is_outdated(const Commit& commit);
   // Whether that can be so of any.
   [[nodiscard]] bool has_breaks() const { return has_breaks_.load(std::memory_order_acquire); }
 

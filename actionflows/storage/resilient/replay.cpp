@@ -11,10 +11,6 @@ namespace {
 // How often a rebased commit that meets yet another writer is tried.
 constexpr int max_rebases = 16;
 
-bool is_failure(const StorageError& error) {
-  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-}
-
 // The commit, to be applied once however often it is sent; owned by whoever sends it.
 auto sending(const std::shared_ptr<StorageDriver>& primary, Commit commit) {
   commit.may_repeat = true;
@@ -400,14 +396,17 @@ constexpr std::chrono::seconds break_kept{60};
 void Outage::remember_break(const SessionId& session) {
   const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
-  std::erase_if(breaks_, [&](const auto& each) { return each.second + break_kept < now; });
   breaks_[session] = now;
   has_breaks_.store(true, std::memory_order_release);
 }
 
-bool Outage::is_outdated(const Commit& commit) const {
-  if (!relies_on_versions(commit)) return false;
+bool Outage::is_outdated(const Commit& commit) {
+  if (!has_breaks()) return false;
+  const Timestamp now = clock_.now();
   const std::lock_guard lock(mutex_);
+  std::erase_if(breaks_, [&](const auto& each) { return each.second + break_kept < now; });
+  has_breaks_.store(!breaks_.empty(), std::memory_order_release);
+  if (!relies_on_versions(commit)) return false;
   const auto found = breaks_.find(commit.session);
   return found != breaks_.end() && commit.at <= found->second;
 }

@@ -22,10 +22,6 @@
 namespace actionflows {
 namespace {
 
-bool is_transient_code(const StorageError& error) {
-  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
-}
-
 // Whatever changes a record can't be applied twice: the second time it meets the version it made.
 // What only appends could.
 bool only_appends(const Commit& commit) {
@@ -167,7 +163,7 @@ Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, D
   } catch (const StorageError& thrown) {
     // Where that has shut the gate, this commit need not fail: under its operation id it is
     // applied once, whatever has become of it at the primary.
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
     error = std::current_exception();
   }
   if (clock_.monotonic() >= deadline && error) std::rethrow_exception(error);
@@ -302,7 +298,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
       answered = true;
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
   }
   if (answered && outage_.find(session) == nullptr) {
     note_read(session, keys, result, began);
@@ -371,7 +367,7 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
       co_return page;
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
   }
   gate_.count_rejection();
   co_return outage_.read_shadow_events(session, query);
@@ -385,7 +381,7 @@ Task<SessionPage> ResilientStorage::list_sessions(const ListQuery& query) {
       co_return co_await ask<SessionPage>(ask_it, gate_.deadline());
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
   }
   gate_.count_rejection();
   SessionPage page = co_await outage_.list_sessions(query);
@@ -401,7 +397,7 @@ Task<ArchivePage> ResilientStorage::list_archive(const ListQuery& query) {
       co_return co_await ask<ArchivePage>(ask_it, gate_.deadline());
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
   }
   gate_.count_rejection();
   ArchivePage page = co_await outage_.list_archive(query);
@@ -418,7 +414,7 @@ Task<std::unique_ptr<Subscription>> ResilientStorage::subscribe(std::optional<Se
       distant = co_await ask<std::unique_ptr<Subscription>>(ask_it, gate_.deadline());
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown)) throw;
+    if (!is_failure(thrown)) throw;
   }
   co_return make_resilient_subscription(gate_, std::move(local), std::move(distant),
                                         std::move(session));
@@ -440,7 +436,7 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
       co_return touched;
     }
   } catch (const StorageError& thrown) {
-    if (!is_transient_code(thrown) || gate_.admits()) throw;
+    if (!is_failure(thrown) || gate_.admits()) throw;
   }
   gate_.count_rejection();
   for (;;) {
@@ -536,7 +532,7 @@ Task<void> ResilientStorage::keep() {
     try {
       co_await keep_once();
     } catch (const StorageError& error) {
-      if (options_.log && !is_transient_code(error))
+      if (options_.log && !is_failure(error))
         options_.log("journal can't be replayed: " + error.message());
     }
     co_await clock_.sleep_for(options_.keeper_interval);

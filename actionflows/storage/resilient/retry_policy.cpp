@@ -12,10 +12,11 @@ constexpr std::int64_t max_saved = 100 * one_retry;
 
 }  // namespace
 
-bool is_transient(const StorageError& error) {
-  const ErrorCode code = error.code();
-  return (code == ErrorCode::unavailable || code == ErrorCode::timeout) && error.retryable;
+bool is_failure(const StorageError& error) {
+  return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout;
 }
+
+bool is_transient(const StorageError& error) { return is_failure(error) && error.retryable; }
 
 RetryPolicy::RetryPolicy(RetryOptions options)
     : options_(options), budget_(one_retry * options.reserve) {}

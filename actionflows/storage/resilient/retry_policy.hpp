@@ -24,6 +24,9 @@ struct RetryOptions {
   int reserve = 10;                          // retries that need not be earned by calls before
 };
 
+// Whether an error is a failure of the backend and no answer: unavailable or timeout.
+[[nodiscard]] bool is_failure(const StorageError& error);
+
 // Whether an error is a failure of the backend that may pass: unavailable or timeout, and not
 // marked as spent.
 [[nodiscard]] bool is_transient(const StorageError& error);
