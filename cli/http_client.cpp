@@ -1,10 +1,9 @@
 #include "cli/http_client.hpp"
 
+#include "actionflows/base/as_result.hpp"
 #include "cli/quantities.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -24,16 +23,13 @@ namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // Problem documents of refused streams.
 constexpr std::size_t max_refusal_bytes = 1 << 20;
 
-using RequestMessage = http::request<http::span_body<const char>>;
+using RequestMessage = beast::http::request<beast::http::span_body<const char>>;
 
 RequestMessage message_of(const HttpRequest& request, const ServerUrl& server,
                           const HttpClientOptions& options) {
@@ -41,11 +37,12 @@ RequestMessage message_of(const HttpRequest& request, const ServerUrl& server,
   message.version(11);
   message.method_string(request.method);
   message.target(server.path + request.target);
-  message.set(http::field::host, server.authority());
-  message.set(http::field::user_agent, "actionflows");
+  message.set(beast::http::field::host, server.authority());
+  message.set(beast::http::field::user_agent, "actionflows");
   if (!options.api_key.empty())
-    message.set(http::field::authorization, "Bearer " + options.api_key);
-  if (!request.content_type.empty()) message.set(http::field::content_type, request.content_type);
+    message.set(beast::http::field::authorization, "Bearer " + options.api_key);
+  if (!request.content_type.empty())
+    message.set(beast::http::field::content_type, request.content_type);
   for (const auto& [name, value] : request.headers) message.set(name, value);
   message.body() = {request.body.data(), request.body.size()};
   message.prepare_payload();
@@ -56,8 +53,8 @@ template <class Message>
 HttpAnswer answer_of(const Message& message) {
   HttpAnswer answer;
   answer.status = static_cast<int>(message.result_int());
-  answer.content_type = message[http::field::content_type];
-  const std::string_view seconds = message[http::field::retry_after];
+  answer.content_type = message[beast::http::field::content_type];
+  const std::string_view seconds = message[beast::http::field::retry_after];
   std::uint32_t count = 0;
   if (std::from_chars(seconds.data(), seconds.data() + seconds.size(), count).ec == std::errc())
     answer.retry_after = std::chrono::seconds(count);
@@ -70,13 +67,13 @@ HttpAnswer answer_of(const Message& message) {
     throw ConnectionLost(
         fmt::format("no answer from {} for {}", server.str(), duration_text(timeout)));
   }
-  if (error == http::error::body_limit)
+  if (error == beast::http::error::body_limit)
     throw Failure(fmt::format("the answer of {} is too large", server.str()));
   // Of the errors of HTTP, these two say that the connection ended; the others, that it is not
   // HTTP that came.
-  if (error == http::error::end_of_stream || error == http::error::partial_message)
+  if (error == beast::http::error::end_of_stream || error == beast::http::error::partial_message)
     throw ConnectionLost(fmt::format("{} closed the connection", server.str()));
-  if (error.category() == make_error_code(http::error::end_of_stream).category())
+  if (error.category() == make_error_code(beast::http::error::end_of_stream).category())
     throw Failure(fmt::format("what answers at {} is no HTTP server", server.str()));
   throw ConnectionLost(fmt::format("lost the connection to {}: {}", server.str(), error.message()));
 }
@@ -88,7 +85,8 @@ struct HttpClient::Connection {
 
   beast::tcp_stream stream;
   beast::flat_buffer buffer;
-  std::optional<http::response_parser<http::buffer_body>> parser;  // of the open stream
+  std::optional<beast::http::response_parser<beast::http::buffer_body>>
+      parser;  // of the open stream
   bool used = false;
 };
 
@@ -137,7 +135,7 @@ Task<void> HttpClient::connect() {
 Task<void> HttpClient::write(const HttpRequest& request) {
   const RequestMessage message = message_of(request, server_, options_);
   connection_->stream.expires_after(options_.answer_timeout);
-  co_await http::async_write(connection_->stream, message, as_result);
+  co_await beast::http::async_write(connection_->stream, message, as_result);
 }
 
 Task<HttpAnswer> HttpClient::send(HttpRequest request) {
@@ -145,11 +143,11 @@ Task<HttpAnswer> HttpClient::send(HttpRequest request) {
     if (!connection_) co_await connect();
     co_await write(request);
     Connection& connection = *connection_;
-    http::response_parser<http::string_body> parser;
+    beast::http::response_parser<beast::http::string_body> parser;
     parser.body_limit(options_.max_answer_bytes);
     connection.stream.expires_after(options_.answer_timeout);
     const auto [error, size] =
-        co_await http::async_read(connection.stream, connection.buffer, parser, as_result);
+        co_await beast::http::async_read(connection.stream, connection.buffer, parser, as_result);
     if (error) {
       const bool stale = connection.used && !parser.got_some() && error != beast::error::timeout;
       connection_.reset();
@@ -172,8 +170,8 @@ Task<HttpAnswer> HttpClient::open_stream(HttpRequest request) {
   auto& parser = connection.parser.emplace();
   parser.body_limit(boost::none);
   connection.stream.expires_after(options_.answer_timeout);
-  const auto [error, size] =
-      co_await http::async_read_header(connection.stream, connection.buffer, parser, as_result);
+  const auto [error, size] = co_await beast::http::async_read_header(
+      connection.stream, connection.buffer, parser, as_result);
   if (error) throw_lost(server_, error, options_.answer_timeout);
   HttpAnswer answer = answer_of(parser.get());
   if (answer.status == 200) co_return answer;
@@ -195,11 +193,11 @@ Task<std::optional<std::string>> HttpClient::read_piece(std::chrono::millisecond
     parser.get().body().data = space.data();
     parser.get().body().size = space.size();
     connection.stream.expires_after(timeout);
-    const auto [error, size] =
-        co_await http::async_read_some(connection.stream, connection.buffer, parser, as_result);
+    const auto [error, size] = co_await beast::http::async_read_some(
+        connection.stream, connection.buffer, parser, as_result);
     const std::size_t filled = space.size() - parser.get().body().size;
     if (filled > 0) co_return std::string(space.data(), filled);
-    if (error && error != http::error::need_buffer) throw_lost(server_, error, timeout);
+    if (error && error != beast::http::error::need_buffer) throw_lost(server_, error, timeout);
   }
   co_return std::nullopt;
 }

@@ -39,11 +39,11 @@ bool is_set_aside(const JournalEntry& entry) { return !entry.poison.empty(); }
 
 std::string line_of(const JournalEntry& entry) {
   std::string events;
-  for (const NewEvent& event : entry.commit.events)
+  for (const NewEvent& event : entry.commit->events)
     events.append(events.empty() ? "" : ",").append(event.type);
   return fmt::format("{:>6}  {}  {}  {}  {}  {}", entry.id, format_rfc3339(entry.at),
-                     printable(entry.commit.session.str()), printable(events),
-                     printable(entry.commit.operation_id),
+                     printable(entry.commit->session.str()), printable(events),
+                     printable(entry.commit->operation_id),
                      is_set_aside(entry) ? "set aside: " + printable(entry.poison) : "waits");
 }
 
@@ -58,7 +58,7 @@ std::string json_of(const JournalEntry& entry) {
   } else {
     text += "null";
   }
-  return text + ",\"commit\":" + text_of_commit(entry.commit) + "}";
+  return text + ",\"commit\":" + text_of_commit(*entry.commit) + "}";
 }
 
 int run_list(const JournalFlags& flags) {

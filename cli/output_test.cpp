@@ -1,6 +1,7 @@
 #include "cli/output.hpp"
 
 #include "cli/failure.hpp"
+#include "tests/support/folder.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +9,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 namespace actionflows::cli {
 namespace {
@@ -18,10 +18,7 @@ class OutputTest : public testing::Test {
   OutputTest() { std::filesystem::create_directory(folder_); }
   ~OutputTest() override { std::filesystem::remove_all(folder_); }
 
-  [[nodiscard]] std::string content() const {
-    std::ifstream in(file_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+  [[nodiscard]] std::string content() const { return test::read_file(file_); }
   [[nodiscard]] std::ptrdiff_t files() const {
     return std::distance(std::filesystem::directory_iterator(folder_), {});
   }
@@ -58,8 +55,7 @@ TEST_F(OutputTest, WhatIsNotWholeStaysBesideTheFile) {
   output.write("half\n");
   const std::string left = output.finish_partial();
   EXPECT_EQ(content(), "a good one\n");
-  std::ifstream in(left, std::ios::binary);
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "half\n");
+  EXPECT_EQ(test::read_file(left), "half\n");
 }
 
 TEST_F(OutputTest, WhatIsNoFileIsWrittenToDirectly) {

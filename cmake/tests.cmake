@@ -13,6 +13,7 @@ target_compile_definitions(tests_support PUBLIC
   PROJECT_DIR="${PROJECT_SOURCE_DIR}" PROGRAM="$<TARGET_FILE:actionflows_program>")
 target_precompile_headers(tests_support PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp
                                                 <gtest/gtest.h>)
+unite(tests_support)
 
 # add_tests(<name> <library> <sources>...): the program <name>_tests; nothing without a test.
 function(add_tests name library)
@@ -23,6 +24,7 @@ function(add_tests name library)
   add_executable(${program} ${ARGN})
   target_link_libraries(${program} PRIVATE tests_support ${library} GTest::gtest_main)
   target_precompile_headers(${program} REUSE_FROM tests_support)
+  unite(${program})
   # Listed when ctest starts, not when it is built: a program under a sanitizer takes its time.
   # A cluster of servers takes seconds to come up: its conformance is one test, below.
   gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120

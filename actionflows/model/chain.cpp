@@ -10,7 +10,7 @@ using schema::field;
 using schema::optional_on_create;
 using schema::required_on_create;
 
-auto status_names() {
+auto chain_status_names() {
   return schema::enumeration<ChainStatus>({{"pending", ChainStatus::pending},
                                            {"in_progress", ChainStatus::in_progress},
                                            {"completed", ChainStatus::completed},
@@ -48,7 +48,7 @@ auto summary() {
       .creation(optional_on_create)
       .writable();
 }
-auto metadata() {
+auto chain_metadata() {
   return field("metadata", &ChainFields::metadata, schema::free_object())
       .creation(optional_on_create)
       .writable()
@@ -87,7 +87,7 @@ template <>
 const schema::Schema<ChainData>& schema::schema_of<ChainData>() {
   static const auto& schema = *new auto(
       object<ChainData>("ChainData", "What the creator of a chain says of it.", title(), source(),
-                        ref(), summary(), metadata(),
+                        ref(), summary(), chain_metadata(),
                         field("steps", &ChainData::steps,
                               array(object_of<StepData>(Form::create)).max(max_steps_at_creation))
                             .creation(optional_on_create)
@@ -97,33 +97,33 @@ const schema::Schema<ChainData>& schema::schema_of<ChainData>() {
 
 template <>
 const schema::Schema<Chain>& schema::schema_of<Chain>() {
-  static const auto& schema = *new auto(
-      object<Chain>("Chain", "An ordered plan of steps within a session.",
-                    field("chainId", &Chain::chain_id, identifier()),
-                    field("sessionId", &Chain::session_id, identifier()), title(), source(), ref(),
-                    field("status", &Chain::status, status_names())
-                        .describe("Follows the steps; cancelled by call only."),
-                    field("executionMode", &Chain::execution_mode, mode_names())
-                        .describe("Derived from what waits for what."),
-                    field("stepCount", &Chain::step_count, integer())
-                        .describe("Step numbers given so far, those of deleted steps included."),
-                    field("deletedSteps", &Chain::deleted_steps, integer()),
-                    field("runningSteps", &Chain::running_steps, integer()),
-                    field("completedSteps", &Chain::completed_steps, integer()),
-                    field("failedSteps", &Chain::failed_steps, integer()),
-                    field("skippedSteps", &Chain::skipped_steps, integer()),
-                    field("currentStep", &Chain::current_step, integer().min(1))
-                        .describe("The first step in progress."),
-                    summary(), metadata(), field("createdAt", &Chain::created_at, timestamp()),
-                    field("updatedAt", &Chain::updated_at, timestamp()),
-                    field("startedAt", &Chain::started_at, timestamp()),
-                    field("completedAt", &Chain::completed_at, timestamp())
-                        .describe("When it ended, in whatever way."),
-                    field("archivedAt", &Chain::archived_at, timestamp())
-                        .describe("An archived chain and its steps never change again."),
-                    field("version", &Chain::version, integer().min(1))
-                        .beside()
-                        .describe("Grows by one with each change of the record; the ETag.")));
+  static const auto& schema = *new auto(object<Chain>(
+      "Chain", "An ordered plan of steps within a session.",
+      field("chainId", &Chain::chain_id, identifier()),
+      field("sessionId", &Chain::session_id, identifier()), title(), source(), ref(),
+      field("status", &Chain::status, chain_status_names())
+          .describe("Follows the steps; cancelled by call only."),
+      field("executionMode", &Chain::execution_mode, mode_names())
+          .describe("Derived from what waits for what."),
+      field("stepCount", &Chain::step_count, integer())
+          .describe("Step numbers given so far, those of deleted steps included."),
+      field("deletedSteps", &Chain::deleted_steps, integer()),
+      field("runningSteps", &Chain::running_steps, integer()),
+      field("completedSteps", &Chain::completed_steps, integer()),
+      field("failedSteps", &Chain::failed_steps, integer()),
+      field("skippedSteps", &Chain::skipped_steps, integer()),
+      field("currentStep", &Chain::current_step, integer().min(1))
+          .describe("The first step in progress."),
+      summary(), chain_metadata(), field("createdAt", &Chain::created_at, timestamp()),
+      field("updatedAt", &Chain::updated_at, timestamp()),
+      field("startedAt", &Chain::started_at, timestamp()),
+      field("completedAt", &Chain::completed_at, timestamp())
+          .describe("When it ended, in whatever way."),
+      field("archivedAt", &Chain::archived_at, timestamp())
+          .describe("An archived chain and its steps never change again."),
+      field("version", &Chain::version, integer().min(1))
+          .beside()
+          .describe("Grows by one with each change of the record; the ETag.")));
   return schema;
 }
 

@@ -10,7 +10,7 @@ using schema::field;
 using schema::optional_on_create;
 using schema::required_on_create;
 
-auto status_names() {
+auto step_status_names() {
   return schema::enumeration<StepStatus>({{"pending", StepStatus::pending},
                                           {"in_progress", StepStatus::in_progress},
                                           {"completed", StepStatus::completed},
@@ -45,7 +45,7 @@ auto waits_for() {
       .creation(optional_on_create)
       .describe("Numbers of earlier steps of the chain that must end well before this one starts.");
 }
-auto metadata() {
+auto step_metadata() {
   return field("metadata", &StepData::metadata, schema::free_object())
       .creation(optional_on_create)
       .writable()
@@ -76,7 +76,7 @@ template <>
 const schema::Schema<StepData>& schema::schema_of<StepData>() {
   static const auto& schema =
       *new auto(object<StepData>("StepData", "What the creator of a step says of it.", action(),
-                                 model(), description(), inputs(), waits_for(), metadata()));
+                                 model(), description(), inputs(), waits_for(), step_metadata()));
   return schema;
 }
 
@@ -89,7 +89,7 @@ const schema::Schema<Step>& schema::schema_of<Step>() {
       field("number", &Step::number, integer().min(1))
           .describe("Its place in the chain, from 1; never reused."),
       action(), model(), description(), inputs(), waits_for(),
-      field("status", &Step::status, status_names()),
+      field("status", &Step::status, step_status_names()),
       field("attempt", &Step::attempt, integer()).describe("How often it was started."),
       field("startedAt", &Step::started_at, timestamp()),
       field("completedAt", &Step::completed_at, timestamp())
@@ -99,7 +99,7 @@ const schema::Schema<Step>& schema::schema_of<Step>() {
       field("result", &Step::result, free_any())
           .describe("Free-form; kept byte for byte. null is the same as none."),
       field("error", &Step::error, text().max(max_error_text)),
-      field("learning", &Step::learning, text().max(max_text)).writable(), metadata(),
+      field("learning", &Step::learning, text().max(max_text)).writable(), step_metadata(),
       field("createdAt", &Step::created_at, timestamp()),
       field("updatedAt", &Step::updated_at, timestamp()),
       field("version", &Step::version, integer().min(1))

@@ -19,7 +19,7 @@ namespace {
 using test::run;
 using testing::HasSubstr;
 
-constexpr std::chrono::hours ttl{24};
+constexpr std::chrono::hours day{24};
 
 // A run with everything that real ones do: no user, time running backwards, null and odd results.
 constexpr std::string_view recorded_run =
@@ -38,7 +38,7 @@ constexpr std::string_view recorded_run =
 
 class Interchange : public testing::Test {
  protected:
-  SessionImage image(std::string_view line) const { return image_of_line(line, clock_.now(), ttl); }
+  SessionImage image(std::string_view line) const { return image_of_line(line, clock_.now(), day); }
 
   FakeClock clock_;
   Storage storage_{make_memory_storage(), {}, clock_};
@@ -163,7 +163,7 @@ TEST_F(Interchange, ARunThatHasExpiredIsStillThere) {
   run(storage_.restore(image(recorded_run)));
   const std::string exported =
       line_of_image(*run(read_image(storage_, image(recorded_run).session.session_id)));
-  clock_.advance(ttl);
+  clock_.advance(day);
   EXPECT_FALSE(run(storage_.restore(image(recorded_run))));
   try {
     run(storage_.restore(image(exported)));

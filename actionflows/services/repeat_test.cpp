@@ -20,9 +20,9 @@ void PrintTo(const Writer& writer, std::ostream* out) { *out << writer.name; }
 const SessionId s = session_id("s");
 const ChainId c1{s, 1};  // two pending steps, the second waits for none
 const ChainId c2{s, 2};  // failed
-const StepId running{c1, 1};
-const StepId pending{c1, 2};
-const StepId failed{c2, 1};
+const StepId running_step{c1, 1};
+const StepId pending_step{c1, 2};
+const StepId failed_step{c2, 1};
 const ChainData two_steps = chain_data({{}, {}});
 const StepReport no_report;
 
@@ -69,19 +69,26 @@ std::vector<Writer> writers() {
        [](Storage& a, C c) -> Task<void> {
          StepUpdate update;
          update.set(&Step::learning, "something");
-         co_await a.update_step(pending, update, c);
+         co_await a.update_step(pending_step, update, c);
        }},
-      {"delete_step", [](Storage& a, C c) -> Task<void> { co_await a.delete_step(pending, c); }},
-      {"start", [](Storage& a, C c) -> Task<void> { co_await StepService(a).start(pending, c); }},
+      {"delete_step",
+       [](Storage& a, C c) -> Task<void> { co_await a.delete_step(pending_step, c); }},
+      {"start",
+       [](Storage& a, C c) -> Task<void> { co_await StepService(a).start(pending_step, c); }},
       {"complete_step",
        [](Storage& a, C c) -> Task<void> {
-         co_await StepService(a).complete(running, no_report, c);
+         co_await StepService(a).complete(running_step, no_report, c);
        }},
       {"fail",
-       [](Storage& a, C c) -> Task<void> { co_await StepService(a).fail(running, no_report, c); }},
+       [](Storage& a, C c) -> Task<void> {
+         co_await StepService(a).fail(running_step, no_report, c);
+       }},
       {"skip",
-       [](Storage& a, C c) -> Task<void> { co_await StepService(a).skip(pending, no_report, c); }},
-      {"retry", [](Storage& a, C c) -> Task<void> { co_await StepService(a).retry(failed, c); }},
+       [](Storage& a, C c) -> Task<void> {
+         co_await StepService(a).skip(pending_step, no_report, c);
+       }},
+      {"retry",
+       [](Storage& a, C c) -> Task<void> { co_await StepService(a).retry(failed_step, c); }},
       {"append_event",
        [](Storage& a, C c) -> Task<void> {
          co_await a.append_event(s, event_data("note:made"), c);
@@ -100,9 +107,9 @@ class Repeats : public TypedStorageTest, public testing::WithParamInterface<Writ
     make_chain(s, {{}, {}});
     make_chain(s, {{}});
     StepService steps(storage());
-    run(steps.start(running));
-    run(steps.start(failed));
-    run(steps.fail(failed));
+    run(steps.start(running_step));
+    run(steps.start(failed_step));
+    run(steps.fail(failed_step));
     run(SessionService(storage()).issue_token(s));
   }
 
@@ -351,13 +358,13 @@ class MisusedId : public TypedStorageTest {
 TEST_F(MisusedId, ForAnotherEventIsAConflict) {
   EventData data = event_data("note:made");
   data.data = json::Raw::parse("1");
-  data.step_id = pending;
+  data.step_id = pending_step;
   data.at = clock.now();
   EventData other = data;
   other.data = json::Raw::parse("2");
   refuse(appending(data), appending(other));
   other = data;
-  other.step_id = running;
+  other.step_id = running_step;
   refuse(appending(data), appending(other));
   other.step_id.reset();
   other.chain_id = c1;
@@ -432,19 +439,20 @@ TEST_F(MisusedId, ForAnotherChainOrStepIsAConflict) {
   const auto learning = [&](const char* what) {
     StepUpdate update;
     update.set(&Step::learning, what);
-    return [this, update](const Context& c) { return storage().update_step(pending, update, c); };
+    return
+        [this, update](const Context& c) { return storage().update_step(pending_step, update, c); };
   };
   refuse(learning("one"), learning("two"));
 }
 
 TEST_F(MisusedId, ForAnotherReportIsAConflict) {
   make_chain(s, {{}, {}});
-  run(StepService(storage()).start(running));
+  run(StepService(storage()).start(running_step));
   const auto completing = [&](const char* result) {
     StepReport report;
     report.result = json::Raw::parse(result);
     return [this, report](const Context& c) -> Task<void> {
-      co_await StepService(storage()).complete(running, report, c);
+      co_await StepService(storage()).complete(running_step, report, c);
     };
   };
   refuse(completing("1"), completing("2"));

@@ -1,8 +1,10 @@
 #include "actionflows/storage/waiter.hpp"
 
 #include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 
 #include <algorithm>
@@ -45,26 +47,25 @@ class WaitingCalls : public boost::asio::execution_context::service {
 
 Waiter::Waiter(boost::asio::any_io_executor executor, Handler handler)
     : handler_(std::move(handler)),
-      work_(executor),
+      executor_(boost::asio::prefer(std::move(executor),
+                                    boost::asio::execution::outstanding_work.tracked)),
       calls_(&boost::asio::use_service<WaitingCalls>(
-          boost::asio::query(work_.get_executor(), boost::asio::execution::context))) {
+          boost::asio::query(executor_, boost::asio::execution::context))) {
   calls_->enter();
 }
 
 void Waiter::resume() && {
   WaitingCalls* const calls = calls_;
-  boost::asio::post(work_.get_executor(),
-                    [handler = std::move(handler_)]() mutable { std::move(handler)(); });
-  work_.reset();
-  calls->leave(1);  // the last: from here on the context may be gone
+  boost::asio::post(executor_, [handler = std::move(handler_)]() mutable { std::move(handler)(); });
+  executor_ = {};   // no part of the context may be held any longer,
+  calls->leave(1);  // for from here on it may be gone
 }
 
 void Waiter::resume_all(std::vector<Waiter> waiters) {
   for (auto begin = waiters.begin(); begin != waiters.end();) {
-    boost::asio::any_io_executor executor = begin->work_.get_executor();
-    const auto end = std::find_if(begin, waiters.end(), [&](const Waiter& other) {
-      return other.work_.get_executor() != executor;
-    });
+    boost::asio::any_io_executor executor = begin->executor_;
+    const auto end = std::find_if(begin, waiters.end(),
+                                  [&](const Waiter& other) { return other.executor_ != executor; });
     std::vector<Handler> handlers;
     for (auto at = begin; at != end; ++at) handlers.push_back(std::move(at->handler_));
     boost::asio::post(executor, [executor, handlers = std::move(handlers)]() mutable {
@@ -74,7 +75,7 @@ void Waiter::resume_all(std::vector<Waiter> waiters) {
       std::move(handlers.front())();
     });
     WaitingCalls* const calls = begin->calls_;
-    for (auto at = begin; at != end; ++at) at->work_.reset();
+    for (auto at = begin; at != end; ++at) at->executor_ = {};
     executor = {};
     calls->leave(static_cast<std::size_t>(end - begin));  // as above
     begin = end;

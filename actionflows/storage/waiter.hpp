@@ -4,7 +4,6 @@
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 
 #include <vector>
 
@@ -30,7 +29,7 @@ class Waiter {
 
  private:
   Handler handler_;
-  boost::asio::executor_work_guard<boost::asio::any_io_executor> work_;
+  boost::asio::any_io_executor executor_;  // counts as work: its context runs on until the answer
   WaitingCalls* calls_;
 };
 

@@ -17,7 +17,8 @@ using http::Response;
 // The longest chain with its steps that is answered in one piece.
 constexpr std::size_t max_chain_bytes = std::size_t{16} << 20;
 
-constexpr std::array list_parameters{chain_status_parameter, limit_parameter, cursor_parameter};
+constexpr std::array chain_list_parameters{chain_status_parameter, limit_parameter,
+                                           cursor_parameter};
 constexpr std::array archive_parameters{user_parameter, limit_parameter, cursor_parameter};
 constexpr std::array get_parameters{
     Parameter{"include", R"({"type":"string","enum":["steps"]})", "With all of its steps."}};
@@ -42,7 +43,7 @@ void ChainsApi::add_to(Routes& routes) {
       {.name = "list_chains",
        .summary = "List a session's chains in the order of their numbers",
        .tag = {},
-       .query = list_parameters,
+       .query = chain_list_parameters,
        .answer = "ChainPage"},
       &ChainsApi::list);
   add(Method::get, "/v1/chains/{chainId}",
@@ -118,7 +119,7 @@ Task<Response> ChainsApi::create(Request& request) {
 Task<Response> ChainsApi::list(Request& request) {
   const Call call(request, services_);
   const SessionId session = call.session_id();
-  Query query(request, list_parameters);
+  Query query(request, chain_list_parameters);
   const auto status = query.chain_status("status");
   const PageQuery page = query.page();
   query.check();

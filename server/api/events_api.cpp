@@ -22,7 +22,7 @@ using http::Response;
 constexpr Parameter after_parameter{"after", R"({"type":"integer","minimum":0})",
                                     "Events with greater sequence numbers."};
 
-constexpr std::array list_parameters{
+constexpr std::array event_list_parameters{
     after_parameter, limit_parameter,
     Parameter{"type", R"({"type":"string"})", "Only of this type."},
     Parameter{"since", R"({"type":"string","format":"date-time"})", "At this time or later."},
@@ -86,7 +86,7 @@ void EventsApi::add_to(Routes& routes) {
       {.name = "list_events",
        .summary = "Read a session's events in sequence; the log outlives its session",
        .tag = {},
-       .query = list_parameters,
+       .query = event_list_parameters,
        .answer = "EventPage"},
       &EventsApi::list);
   add(Method::del, "/v1/sessions/{sessionId}/events",
@@ -126,7 +126,7 @@ Task<Response> EventsApi::append(Request& request) {
 Task<Response> EventsApi::list(Request& request) {
   const Call call(request, services_);
   const SessionId session = call.session_id();
-  Query query(request, list_parameters);
+  Query query(request, event_list_parameters);
   EventFilter filter;
   filter.after = query.number("after").value_or(filter.after);
   filter.limit = query.number("limit").value_or(page_portion);

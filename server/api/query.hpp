@@ -23,7 +23,7 @@ struct Parameter {
 
 // Reads the parameters one by one and gathers what is wrong with them.
 //
-//     Query query(request, list_parameters);
+//     Query query(request, step_list_parameters);
 //     const auto user = query.user("userId");
 //     const PageQuery page = query.page();
 //     query.check();

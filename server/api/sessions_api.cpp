@@ -16,8 +16,8 @@ using http::Method;
 using http::Request;
 using http::Response;
 
-constexpr std::array list_parameters{user_parameter, state_parameter, limit_parameter,
-                                     cursor_parameter};
+constexpr std::array session_list_parameters{user_parameter, state_parameter, limit_parameter,
+                                             cursor_parameter};
 
 // A token creates sessions for its own user, under new ids: with an id of its choice it could
 // take over the log that somebody else's session left.
@@ -56,7 +56,7 @@ void SessionsApi::add_to(Routes& routes) {
       {.name = "list_sessions",
        .summary = "List sessions, newest activity first",
        .tag = {},
-       .query = list_parameters,
+       .query = session_list_parameters,
        .answer = "SessionPage"},
       &SessionsApi::list);
   add(Method::get, "/v1/sessions/{sessionId}",
@@ -138,7 +138,7 @@ Task<Response> SessionsApi::create(Request& request) {
 
 Task<Response> SessionsApi::list(Request& request) {
   const Call call(request, services_);
-  Query query(request, list_parameters);
+  Query query(request, session_list_parameters);
   SessionFilter filter;
   filter.user = user_to_list(query, call.principal());
   filter.state = query.session_state("state");

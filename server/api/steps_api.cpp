@@ -14,7 +14,7 @@ using http::Method;
 using http::Request;
 using http::Response;
 
-constexpr std::array list_parameters{step_status_parameter, limit_parameter, cursor_parameter};
+constexpr std::array step_list_parameters{step_status_parameter, limit_parameter, cursor_parameter};
 
 struct ActionRoute {
   StepAction action;
@@ -55,7 +55,7 @@ void StepsApi::add_to(Routes& routes) {
       {.name = "list_steps",
        .summary = "List a chain's steps in execution order",
        .tag = {},
-       .query = list_parameters,
+       .query = step_list_parameters,
        .answer = "StepPage"},
       &StepsApi::list);
   add(Method::get, "/v1/steps/{stepId}",
@@ -104,7 +104,7 @@ Task<Response> StepsApi::create(Request& request) {
 Task<Response> StepsApi::list(Request& request) {
   const Call call(request, services_);
   const ChainId chain = call.chain_id();
-  Query query(request, list_parameters);
+  Query query(request, step_list_parameters);
   const auto status = query.step_status("status");
   const PageQuery page = query.page();
   query.check();

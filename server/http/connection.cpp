@@ -20,10 +20,8 @@ namespace asio = boost::asio;
 
 // Bodies up to this size are copied behind their head, which is cheaper than a second buffer.
 constexpr std::size_t small_body = 8 << 10;
-constexpr std::size_t kept_capacity = 16 << 10;
 constexpr std::chrono::milliseconds linger{2000};
 constexpr std::size_t max_turned_away = 256;
-constexpr std::string_view line_end = "\r\n";
 
 template <class Number>
 void append_number(std::string& out, Number number, int base = 10) {

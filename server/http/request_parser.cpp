@@ -24,7 +24,6 @@ constexpr Refusal unknown_expectation{417, "expectation_failed",
                                       "the only expectation known here is 100-continue"};
 constexpr Refusal long_target{414, "too_large", "the request line is too long"};
 constexpr Refusal long_head{431, "too_large", "the headers are too large"};
-constexpr Refusal long_body{413, "too_large", "the body is too large"};
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 

@@ -18,6 +18,7 @@ struct Refusal {
   std::string_view code;
   std::string_view detail;
 };
+inline constexpr Refusal long_body{413, "too_large", "the body is too large"};
 
 // What the head of a request says about its connection and its body.
 struct RequestHead {

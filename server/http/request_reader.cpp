@@ -8,13 +8,11 @@ namespace {
 
 constexpr std::size_t first_input_size = 4096;
 constexpr std::size_t chunk_input_size = 16 << 10;
-constexpr std::size_t kept_capacity = 16 << 10;
 
 constexpr Refusal slow_head{408, "request_timeout", "the headers did not arrive in time"};
 constexpr Refusal slow_body{408, "request_timeout", "the body did not arrive in time"};
 constexpr Refusal short_body{400, "malformed_request", "the body ended before its announced end"};
 constexpr Refusal no_memory{503, "unavailable", "too many large bodies at once"};
-constexpr Refusal long_body{413, "too_large", "the body is too large"};
 constexpr Refusal long_chunk_line{400, "malformed_request", "the chunked body is malformed"};
 
 }  // namespace

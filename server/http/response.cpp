@@ -8,8 +8,6 @@
 namespace actionflows::http {
 namespace {
 
-constexpr std::string_view line_end = "\r\n";
-
 bool is_token_character(char c) noexcept {
   if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
   return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;

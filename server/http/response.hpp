@@ -11,6 +11,8 @@
 
 namespace actionflows::http {
 
+inline constexpr std::string_view line_end = "\r\n";
+
 // Thread-safety: as an int.
 class Response {
  public:

@@ -1,11 +1,11 @@
 #include "server/http/server.hpp"
 
+#include "actionflows/base/as_result.hpp"
 #include "actionflows/base/clock.hpp"
 #include "actionflows/base/random.hpp"
 #include "server/http/connection.hpp"
 #include "server/http/shared.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -26,8 +26,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 std::chrono::milliseconds sweep_period(const ServerOptions& options) {
   const auto shortest = std::min(

@@ -6,6 +6,9 @@
 
 namespace actionflows::http {
 
+// A connection's buffer that grew beyond this many bytes is given back after the message.
+inline constexpr std::size_t kept_capacity = 16 << 10;
+
 // Shared with the metrics' callbacks, which may outlive the server.
 struct Usage {
   std::atomic<std::size_t> connections{0};

@@ -1,8 +1,8 @@
 #include "server/http/wire.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "actionflows/base/as_result.hpp"
+
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
@@ -17,8 +17,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 std::array<asio::const_buffer, 2> buffers(std::string_view first, std::string_view second) {
   return {asio::const_buffer(first.data(), first.size()),

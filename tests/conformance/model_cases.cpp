@@ -30,12 +30,12 @@ constexpr int most_sequences = 1'000'000;
 constexpr int most_sequences = 1'000'000;
 #endif
 
-constexpr DriverLimits limits{.max_events = 700,
-                              .max_chains = 5,
-                              .max_steps = 5,
-                              .touch_interval = 2min,
-                              .log_retention = 1h,
-                              .archive_retention = 2h};
+constexpr DriverLimits model_limits{.max_events = 700,
+                                    .max_chains = 5,
+                                    .max_steps = 5,
+                                    .touch_interval = 2min,
+                                    .log_retention = 1h,
+                                    .archive_retention = 2h};
 
 // ---- what is drawn
 
@@ -157,7 +157,7 @@ rc::Gen<Operations> sequences() {
 // Three sessions and two users of one sequence, on the driver and on the model.
 class Comparison {
  public:
-  explicit Comparison(StorageDriver& driver) : driver_(driver), model_(limits) {
+  explicit Comparison(StorageDriver& driver) : driver_(driver), model_(model_limits) {
     const std::string name = "model." + std::to_string(system_random().next());
     for (const char* end : {".a", ".b", ".c"})
       sessions_.push_back(SessionId::parse(name + end).value());
@@ -358,7 +358,7 @@ void Comparison::compare_views(const Operation& op) {
 }
 
 TEST_P(DriverConformance, ModelAgreesOnRandomSequences) {
-  open(limits);
+  open(model_limits);
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   const auto wanted = number_from_environment("ACTIONFLOWS_SEQUENCES");
   params.maxSuccess =

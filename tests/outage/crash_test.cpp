@@ -23,7 +23,7 @@
 namespace actionflows::test {
 namespace {
 
-constexpr std::size_t clients = 4;
+constexpr std::size_t client_count = 4;
 constexpr std::uint64_t crashes_between_checks = 20;
 
 // Each client writes a session of its own for as long as its process knows it: named by the process
@@ -109,11 +109,12 @@ Task<void> write_on(StorageDriver& driver, Acknowledgement next, std::uint64_t p
 }
 
 [[noreturn]] void work_until_killed(const InstanceOptions& options, std::uint64_t process,
-                                    const std::array<std::uint64_t, clients>& makers, int pipe) {
+                                    const std::array<std::uint64_t, client_count>& makers,
+                                    int pipe) {
   try {
     Instance instance(options);
     std::vector<Task<void>> tasks;
-    for (std::size_t client = 0; client < clients; ++client) {
+    for (std::size_t client = 0; client < client_count; ++client) {
       const Acknowledgement next{client, makers[client], process, 0};
       tasks.push_back(write_on(instance.driver(), next, process, pipe));
     }
@@ -188,7 +189,7 @@ class OutageCrash : public testing::Test {
   SeededRandom random_{test_seed()};
   const Folder folder_ = Folder::in_memory();
   std::unique_ptr<RedisServer> server_;
-  std::array<std::uint64_t, clients> makers_{};
+  std::array<std::uint64_t, client_count> makers_{};
   std::map<SessionId, std::set<std::string>> acknowledged_;
   std::array<std::size_t, 3> count_{};  // of acknowledgements, by way
   std::uint64_t replayed_ = 0;          // by the last processes

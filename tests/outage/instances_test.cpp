@@ -5,6 +5,7 @@
 #include "actionflows/storage/storage.hpp"
 #include "tests/outage/outage.hpp"
 #include "tests/support/folder.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,6 +2,7 @@
 #include "tests/outage/outage.hpp"
 #include "tests/support/fault_proxy.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,10 +19,6 @@ RedisOptions through(const FaultProxy& proxy) {
   options.servers = {proxy.address()};
   options.reconnect_max = 200ms;
   return options;
-}
-
-std::unique_ptr<StorageDriver> open_store(const RedisServer& server) {
-  return make_redis_storage(server.storage_options());
 }
 
 void cut_answers(bool circuit, int cut_reply_each, int at_least) {

@@ -2,79 +2,14 @@
 
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/sqlite/sqlite_storage.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <algorithm>
 #include <stdexcept>
 
 namespace actionflows::test {
-namespace {
 
 using std::chrono::nanoseconds;
-
-// Coroutines take by value what has to outlive whoever makes them.
-
-Task<void> read(StorageDriver& driver, SessionId session) {
-  const std::vector<RecordKey> keys = {session_record};
-  co_await driver.read(session, keys);
-}
-
-Task<void> commit(StorageDriver& driver, SessionId session) {
-  const Change change(session);
-  co_await driver.commit(change);
-}
-
-Task<void> list_sessions(StorageDriver& driver) {
-  const ListQuery query;
-  co_await driver.list_sessions(query);
-}
-
-Task<void> list_archive(StorageDriver& driver) {
-  const ListQuery query;
-  co_await driver.list_archive(query);
-}
-
-Task<void> read_events(StorageDriver& driver, SessionId session) {
-  const EventQuery query;
-  co_await driver.read_events(session, query);
-}
-
-Task<void> subscribe(StorageDriver& driver, SessionId session) {
-  co_await driver.subscribe(session);
-}
-
-Task<void> touch(StorageDriver& driver, SessionId session) {
-  const Activity activity{test_start + 1s, test_start + 2h};
-  co_await driver.touch(session, activity);
-}
-
-Task<void> prune_events(StorageDriver& driver, SessionId session) {
-  co_await driver.prune_events(session, 1);
-}
-
-Task<void> sweep(StorageDriver& driver) {
-  SweepQuery query;
-  query.now = test_start;
-  co_await driver.sweep(query);
-}
-
-Task<void> erase_another(StorageDriver& driver) {
-  const SessionId another = session_named("never-there");
-  co_await driver.erase_session(another);
-}
-
-Task<void> health(StorageDriver& driver) { co_await driver.health(); }
-
-Task<void> watch(Task<void> call, Taken& taken) {
-  const SteadyTime begin = steady_now();
-  try {
-    co_await std::move(call);
-  } catch (const StorageError& error) {
-    taken.error = error.code();
-  }
-  taken.took = steady_now() - begin;
-}
-
-}  // namespace
 
 InstanceOptions::InstanceOptions(RedisOptions of_redis, std::chrono::milliseconds timeout)
     : redis(std::move(of_redis)) {
@@ -88,6 +23,12 @@ InstanceOptions::InstanceOptions(RedisOptions of_redis, std::chrono::millisecond
   resilient.breaker.longest_open = 1s;
   resilient.breaker.probe_lease = 2 * timeout;
   resilient.keeper_interval = 20ms;
+}
+
+std::unique_ptr<StorageDriver> open_store(const RedisServer& server) {
+  RedisOptions options = server.storage_options();
+  options.timeout = 10s;
+  return make_redis_storage(options);
 }
 
 Instance::Instance(const InstanceOptions& options) {
@@ -305,29 +246,6 @@ double percentile_ms(std::vector<nanoseconds> times, double percent) {
 
 double seconds_since(SteadyTime begin) {
   return std::chrono::duration<double>(steady_now() - begin).count();
-}
-
-std::vector<Taken> call_everything(StorageDriver& driver, const SessionId& session) {
-  std::vector<std::pair<std::string, Task<void>>> calls;
-  calls.emplace_back("read", read(driver, session));
-  calls.emplace_back("commit", commit(driver, session));
-  calls.emplace_back("list_sessions", list_sessions(driver));
-  calls.emplace_back("list_archive", list_archive(driver));
-  calls.emplace_back("read_events", read_events(driver, session));
-  calls.emplace_back("subscribe", subscribe(driver, session));
-  calls.emplace_back("touch", touch(driver, session));
-  calls.emplace_back("prune_events", prune_events(driver, session));
-  calls.emplace_back("sweep", sweep(driver));
-  calls.emplace_back("erase_session", erase_another(driver));
-  calls.emplace_back("health", health(driver));
-  std::vector<Taken> taken(calls.size());
-  std::vector<Task<void>> tasks;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    taken[i].call = calls[i].first;
-    tasks.push_back(watch(std::move(calls[i].second), taken[i]));
-  }
-  run_together(std::move(tasks), 1);
-  return taken;
 }
 
 }  // namespace actionflows::test

@@ -6,6 +6,7 @@
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/redis/redis_storage.hpp"
 #include "actionflows/storage/resilient/resilient_storage.hpp"
+#include "tests/support/calls.hpp"
 #include "tests/support/change.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/run.hpp"
@@ -37,19 +38,7 @@ inline constexpr bool sanitized = false;
 using SteadyTime = std::chrono::steady_clock::time_point;
 inline SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
 
-inline SessionId session_named(const std::string& name) { return SessionId::parse(name).value(); }
 inline const UserId ann = *UserId::parse("ann");
-
-// The error of a call; nullopt: it was let through.
-template <class T>
-std::optional<StorageError> error_of(Task<T> task) {
-  try {
-    static_cast<void>(run(std::move(task)));
-  } catch (const StorageError& error) {
-    return error;
-  }
-  return std::nullopt;
-}
 
 // A resilient driver is wanted that notices soon: each attempt ends after `timeout`, which is
 // Redis' own, and a circuit that has opened is probed often.
@@ -61,6 +50,9 @@ struct InstanceOptions {
   std::string journal;   // a file; empty: in memory
   std::string fallback;  // a file of SQLite; empty: in memory
 };
+
+// A store of its own, without the wrapper: what is really in the server.
+std::unique_ptr<StorageDriver> open_store(const RedisServer& server);
 
 class Instance {
  public:
@@ -158,13 +150,5 @@ std::map<std::string, int> operations_in(StorageDriver& store, const SessionId& 
 // Which of them `percent` are not above. 0 of none.
 double percentile_ms(std::vector<std::chrono::nanoseconds> times, double percent);
 double seconds_since(SteadyTime begin);
-
-// Every kind of call a driver has, each with how long it took, all at the same time.
-struct Taken {
-  std::string call;
-  std::chrono::nanoseconds took{0};
-  std::optional<ErrorCode> error;
-};
-std::vector<Taken> call_everything(StorageDriver& driver, const SessionId& session);
 
 }  // namespace actionflows::test

@@ -4,6 +4,7 @@
 #include "cli/run_tasks.hpp"
 #include "tests/program/process.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>

@@ -1,5 +1,7 @@
 #include "tests/program/process.hpp"
 
+#include "tests/support/wait_until.hpp"
+
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -8,27 +10,9 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
-#include <functional>
-#include <iterator>
-#include <thread>
 
 namespace actionflows::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-// Long enough for a sanitizer on a busy machine.
-constexpr std::chrono::seconds patience = 60s;
-
-bool wait_until(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
 
 // What a program started here looks at: nothing that happens to be set.
 bool belongs_to_program(std::string_view variable) {
@@ -53,11 +37,6 @@ std::vector<char*> pointers_of(std::vector<std::string>& texts) {
 }
 
 }  // namespace
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::string fixture(const std::string& name) {
   return std::string(PROJECT_DIR "/tests/fixtures/").append(name);

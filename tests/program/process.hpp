@@ -14,8 +14,6 @@
 
 namespace actionflows::test {
 
-std::string read_file(const std::string& path);
-
 // A file of tests/fixtures.
 std::string fixture(const std::string& name);
 

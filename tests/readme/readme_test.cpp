@@ -1,25 +1,22 @@
 // What the README shows as code is code that a test builds and runs.
+#include "tests/support/folder.hpp"
+
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <string>
 
+namespace actionflows::test {
 namespace {
 
-std::string content_of(const std::string& path) {
-  std::ifstream file(PROJECT_DIR "/" + path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 TEST(Readme, ShowsTheProgramThatTheInstallTestBuilds) {
-  const std::string readme = content_of("README.md");
+  const std::string readme = read_file(PROJECT_DIR "/README.md");
   const std::string opening = "```cpp\n";
   const std::size_t begin = readme.find(opening);
   ASSERT_NE(begin, std::string::npos);
   const std::size_t end = readme.find("```", begin + opening.size());
   const std::string shown = readme.substr(begin + opening.size(), end - begin - opening.size());
-  EXPECT_EQ(shown, content_of("tests/install/program/main.cpp"));
+  EXPECT_EQ(shown, read_file(PROJECT_DIR "/tests/install/program/main.cpp"));
 }
 
 }  // namespace
+}  // namespace actionflows::test

@@ -1,6 +1,7 @@
 // RedisStorage on a real cluster whose nodes fail, come back and pass slots to each other.
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/redis_cluster.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include "actionflows/storage/redis/slots.hpp"
 

@@ -3,6 +3,7 @@
 #include "actionflows/storage/redis/errors.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/fake_redis.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

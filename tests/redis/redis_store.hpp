@@ -4,6 +4,7 @@
 #include "actionflows/base/clock.hpp"
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/redis/redis_storage.hpp"
+#include "tests/support/calls.hpp"
 #include "tests/support/change.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/run.hpp"
@@ -14,7 +15,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <iosfwd>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,52 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace actionflows {
-
-// For the messages of failed tests.
-void PrintTo(ErrorCode code, std::ostream* out);
-
-}  // namespace actionflows
-
 namespace actionflows::test {
-
-inline SessionId session_named(const std::string& name) { return SessionId::parse(name).value(); }
-inline UserId user_named(const std::string& name) { return UserId::parse(name).value(); }
-
-// The error of a call; nullopt: it was let through.
-template <class T>
-std::optional<StorageError> error_of(Task<T> task) {
-  try {
-    static_cast<void>(run(std::move(task)));
-  } catch (const StorageError& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-template <>
-inline std::optional<StorageError> error_of(Task<void> task) {
-  try {
-    run(std::move(task));
-  } catch (const StorageError& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
-// Every kind of call a driver has, on this session, by its name. `health` throws what its result
-// says, as `unavailable`. The driver must outlive the tasks.
-std::vector<std::pair<std::string, Task<void>>> all_calls(StorageDriver& driver,
-                                                          const SessionId& session);
-
-// What became of a call.
-struct Outcome {
-  std::string call;
-  std::chrono::milliseconds took{0};
-  std::optional<ErrorCode> error;
-};
-
-// All at the same time, on one thread.
-std::vector<Outcome> outcomes_of(std::vector<std::pair<std::string, Task<void>>> calls);
 
 // What a driver says in its log. Thread-safety: shared objects: safe; must outlive the driver.
 class Log {

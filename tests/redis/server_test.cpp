@@ -3,6 +3,7 @@
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

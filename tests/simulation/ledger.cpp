@@ -65,7 +65,7 @@ bool Ledger::stands(const SessionId& session) { return run(store_.read(session, 
 
 bool Ledger::waits(const SessionId& session, std::size_t process) {
   for (const JournalEntry& entry : journals_[process]->entries())
-    if (entry.commit.session == session && entry.kind == JournalKind::change &&
+    if (entry.commit->session == session && entry.kind == JournalKind::change &&
         entry.poison.empty())
       return true;
   return false;
@@ -77,7 +77,7 @@ void Ledger::read_journals() {
     for (const JournalEntry& entry : journal->entries())
       if (entry.kind == JournalKind::change) {
         const std::string name =
-            name_of(entry.commit.events.front().bytes.view(), entry.commit.operation_id);
+            name_of(entry.commit->events.front().bytes.view(), entry.commit->operation_id);
         waiting_.insert(name);
         if (!entry.poison.empty()) set_aside_why_[name] = entry.poison;
       }

@@ -60,7 +60,8 @@ class CountedJournal final : public Journal {
   CountedJournal(std::unique_ptr<Journal> real, int& waiting)
       : real_(std::move(real)), waiting_(waiting) {}
 
-  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
+  Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
+                             Timestamp at) override {
     const Count count(waiting_);
     co_return co_await real_->append(kind, commit, at);
   }

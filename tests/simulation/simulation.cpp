@@ -38,8 +38,9 @@ class KeptJournal final : public Journal {
   KeptJournal(std::shared_ptr<Journal> kept, std::shared_ptr<bool> alive)
       : kept_(std::move(kept)), alive_(std::move(alive)) {}
 
-  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
-    return kept().append(kind, commit, at);
+  Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
+                             Timestamp at) override {
+    return kept().append(kind, std::move(commit), at);
   }
   Task<void> remove(std::span<const std::uint64_t> ids) override { return kept().remove(ids); }
   Task<void> poison(std::uint64_t id, std::string_view reason) override {

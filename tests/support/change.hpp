@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -141,5 +142,10 @@ class Change : public Commit {
  private:
   bool default_event_ = false;
 };
+
+// For those who keep it.
+inline std::shared_ptr<const Commit> shared(Commit commit) {
+  return std::make_shared<const Commit>(std::move(commit));
+}
 
 }  // namespace actionflows::test

@@ -1,8 +1,8 @@
 #include "tests/support/fake_redis.hpp"
 
+#include "actionflows/base/as_result.hpp"
 #include "actionflows/base/clock.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -19,8 +19,6 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 // The number behind `kind` in the line at `at`, which moves behind it. nullopt: not there yet.
 std::optional<std::size_t> take_count(std::string_view input, std::size_t& at, char kind) {

@@ -1,4 +1,4 @@
-// A folder for one test, gone with it.
+// A folder for one test, gone with it, and what its files hold.
 #pragma once
 
 #include <unistd.h>
@@ -6,11 +6,18 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 namespace actionflows::test {
+
+// The bytes of a file; none when there is no such file.
+inline std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 class Folder {
  public:

@@ -1,5 +1,7 @@
 #include "tests/support/redis_cluster.hpp"
 
+#include "tests/support/wait_until.hpp"
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>

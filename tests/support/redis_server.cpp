@@ -1,6 +1,7 @@
 #include "tests/support/redis_server.hpp"
 
 #include "actionflows/base/random.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,16 +13,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 
 namespace actionflows::test {
 namespace {
-
-using namespace std::chrono_literals;
 
 // Below the ports that a system gives to outgoing connections, also with the 10,000 that a
 // cluster's bus adds: nobody takes them while a server is away.
@@ -152,15 +148,6 @@ bool in_ci() {
 
 std::string redis_is_missing() {
   return server_file() ? "" : "there is no Redis server here: ./dev setup installs one";
-}
-
-bool wait_until(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
 }
 
 // A port that no other test on this machine takes, even while its server is away: a name in the
@@ -304,9 +291,6 @@ void RedisServer::restart(Data data) {
   start();
 }
 
-std::string RedisServer::log() const {
-  std::ifstream in(folder_.path("log"));
-  return {std::istreambuf_iterator<char>(in), {}};
-}
+std::string RedisServer::log() const { return read_file(folder_.path("log")); }
 
 }  // namespace actionflows::test

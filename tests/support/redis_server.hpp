@@ -7,7 +7,6 @@
 #include "tests/support/folder.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,9 +28,6 @@ std::string redis_is_missing();
     GTEST_SKIP() << missing
 
 bool in_ci();
-
-// Looks at `condition` until it holds. False: it did not within a minute.
-bool wait_until(const std::function<bool()>& condition);
 
 // A reply as it came. Integers are text.
 struct RedisReply {

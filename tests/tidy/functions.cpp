@@ -9,8 +9,6 @@
 namespace actionflows::tidy {
 namespace {
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 std::string_view without_template(std::string_view head) {
   if (!head.starts_with("template")) return head;
   int depth = 0;

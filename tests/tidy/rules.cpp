@@ -23,8 +23,6 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
 }
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 // Where `token` stands in `line` as a whole word; npos where it does not.
 std::size_t find_token(std::string_view line, std::string_view token, std::size_t from = 0) {
   for (std::size_t at = line.find(token, from); at != line.npos; at = line.find(token, at + 1)) {

@@ -10,8 +10,6 @@
 namespace actionflows::tidy {
 namespace {
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 // Walks once through a text and sorts its characters into code and comments. Both keep the text's
 // length and line ends, so that positions agree.
 class Splitter {

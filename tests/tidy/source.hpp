@@ -1,12 +1,16 @@
 // A source file as the house's rules look at it: code and comments told apart, line by line.
 #pragma once
 
+#include <cctype>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace actionflows::tidy {
+
+// Whether it can be a part of a name.
+inline bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 struct Source {
   std::string path;  // from the project's root, with '/': "actionflows/base/time.hpp"

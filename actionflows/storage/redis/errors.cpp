@@ -23,7 +23,7 @@ struct Row {
 
 // A row that stands in brackets is told by what is said behind ERR, or by where it was raised.
 constexpr std::string_view max_clients = "(max clients)";
-constexpr std::string_view script = "(script)";
+constexpr std::string_view in_script = "(script)";
 constexpr std::string_view other = "(other)";
 
 constexpr auto before_writes = Raised::before_writes;
@@ -60,7 +60,7 @@ constexpr std::array rows = {
     Row{"CORRUPT", corrupt, false, false, before_writes,
         "what is stored in Redis can't be understood"},
     Row{max_clients, unavailable, true, true, anywhere, "Redis has too many connections"},
-    Row{script, corrupt, false, false, anywhere, "what is stored in Redis can't be understood"},
+    Row{in_script, corrupt, false, false, anywhere, "what is stored in Redis can't be understood"},
     Row{other, unavailable, false, false, anywhere, "Redis refused a command"},
 };
 
@@ -102,7 +102,7 @@ const Row& row_of(std::string_view reply) {
   if (const Row* const row = find_row(word_of(reply))) return *row;
   if (is_of_script(reply)) {
     if (const Row* const row = find_inner_row(reply)) return *row;
-    return *find_row(script);
+    return *find_row(in_script);
   }
   return *find_row(reply.starts_with("ERR max number of clients") ? max_clients : other);
 }

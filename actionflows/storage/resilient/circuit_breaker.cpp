@@ -13,21 +13,28 @@ std::string_view to_string(BreakerState state) {
   return "closed";
 }
 
-std::int64_t CircuitBreaker::slice_of(Clock::Monotonic now) const {
+std::int64_t CircuitBreaker::number_of(Clock::Monotonic now) const {
   const auto length = std::chrono::nanoseconds(options_.window) / slices;
   return now.time_since_epoch() / length;
 }
 
-bool CircuitBreaker::on_result(bool success, Clock::Monotonic now) {
-  if (state_ != BreakerState::closed) return false;
-  const std::int64_t number = slice_of(now);
+CircuitBreaker::Slice& CircuitBreaker::slice_of(Clock::Monotonic now) {
+  const std::int64_t number = number_of(now);
   Slice& slice = window_[static_cast<std::size_t>(number % slices)];
   if (slice.number != number) slice = {number, 0, 0};
+  return slice;
+}
+
+void CircuitBreaker::on_answers(int count, Clock::Monotonic now) {
+  if (state_ != BreakerState::closed || count == 0) return;
+  slice_of(now).calls += count;
+  failures_in_a_row_ = 0;
+}
+
+bool CircuitBreaker::on_failure(Clock::Monotonic now) {
+  if (state_ != BreakerState::closed) return false;
+  Slice& slice = slice_of(now);
   ++slice.calls;
-  if (success) {
-    failures_in_a_row_ = 0;
-    return false;
-  }
   ++slice.failures;
   ++failures_in_a_row_;
   if (failures_in_a_row_ < options_.consecutive_failures && !too_many_failures(now)) return false;
@@ -36,7 +43,7 @@ bool CircuitBreaker::on_result(bool success, Clock::Monotonic now) {
 }
 
 bool CircuitBreaker::too_many_failures(Clock::Monotonic now) const {
-  const std::int64_t newest = slice_of(now);
+  const std::int64_t newest = number_of(now);
   std::int64_t calls = 0;
   std::int64_t failures = 0;
   for (const Slice& slice : window_) {

@@ -42,10 +42,13 @@ class CircuitBreaker {
   // Whether calls may reach the backend.
   [[nodiscard]] bool admits() const { return state_ == BreakerState::closed; }
 
-  // How a call ended that had been admitted. Only what says something of the backend counts: a
-  // refused request is a success. True: the breaker has just opened. Late results, of calls that
-  // began before it opened, change nothing.
-  bool on_result(bool success, Clock::Monotonic now);
+  // How calls ended that had been admitted. Only what says something of the backend counts: a
+  // refused request is an answer. Late results, of calls that began before the breaker opened,
+  // change nothing.
+
+  void on_answers(int count, Clock::Monotonic now);
+  // True: the breaker has just opened.
+  bool on_failure(Clock::Monotonic now);
 
   // Permission to try the backend once, as a number to give back with the result; nullopt: it is
   // not time, or another probe is under way. A lease that ran out is taken over.
@@ -66,7 +69,8 @@ class CircuitBreaker {
 
   void open(Clock::Monotonic now, std::chrono::milliseconds how_long);
   [[nodiscard]] bool too_many_failures(Clock::Monotonic now) const;
-  [[nodiscard]] std::int64_t slice_of(Clock::Monotonic now) const;
+  [[nodiscard]] std::int64_t number_of(Clock::Monotonic now) const;
+  Slice& slice_of(Clock::Monotonic now);
 
   // constant after construction
   BreakerOptions options_;

@@ -10,7 +10,8 @@ using namespace std::chrono_literals;
 class CircuitBreakerTest : public testing::Test {
  protected:
   void results(int count, bool success) {
-    for (int n = 0; n < count; ++n) breaker.on_result(success, now);
+    if (success) breaker.on_answers(count, now);
+    for (int n = 0; n < count && !success; ++n) breaker.on_failure(now);
   }
   void open() {
     results(5, false);
@@ -26,7 +27,7 @@ TEST_F(CircuitBreakerTest, OpensOnFiveFailuresInARow) {
   results(1, true);
   results(4, false);
   EXPECT_TRUE(breaker.admits());
-  EXPECT_TRUE(breaker.on_result(false, now));
+  EXPECT_TRUE(breaker.on_failure(now));
   EXPECT_FALSE(breaker.admits());
 }
 

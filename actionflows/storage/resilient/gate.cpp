@@ -25,16 +25,25 @@ void Gate::check(Clock::Monotonic deadline) const {
     throw failure(ErrorCode::timeout, "the call's time is over", "");
 }
 
-void Gate::on_answer() {
+void Gate::note_answers() {
   const std::lock_guard lock(mutex_);
-  breaker_.on_result(true, clock_.monotonic());
+  note_answers(clock_.monotonic());
+}
+
+void Gate::note_answers(Clock::Monotonic now) {
+  breaker_.on_answers(answers_.exchange(0, std::memory_order_relaxed), now);
 }
 
 bool Gate::on_error(const StorageError& error) {
-  const bool failed = is_failure(error);
+  if (!is_failure(error)) {
+    on_answer();
+    return false;
+  }
   const std::lock_guard lock(mutex_);
-  if (breaker_.on_result(!failed, clock_.monotonic())) note_state();
-  return failed;
+  const Clock::Monotonic now = clock_.monotonic();
+  note_answers(now);
+  if (breaker_.on_failure(now)) note_state();
+  return true;
 }
 
 void Gate::throw_refused(const std::optional<StorageError>& failed) {

@@ -45,7 +45,7 @@ class Gate {
     retry_.on_call();
     count_attempt();
   }
-  void on_answer();
+  void on_answer() { answers_.fetch_add(1, std::memory_order_relaxed); }
   // Whether `error` is a failure of the primary; it is counted either way.
   bool on_error(const StorageError& error);
 
@@ -56,6 +56,10 @@ class Gate {
   template <class T, class Start>
   Task<T> call(Start start, Clock::Monotonic deadline, int attempt = 1,
                std::optional<StorageError> failed = {});
+
+  // Hands the breaker what was answered since the last time; to be called many times within its
+  // window.
+  void note_answers();
 
   // One probe, if it is time for one. True: the gate has just opened again.
   Task<bool> probe();
@@ -72,6 +76,7 @@ class Gate {
   [[noreturn]] static void throw_refused(const std::optional<StorageError>& failed);
   void count_attempt() { attempts_.fetch_add(1, std::memory_order_relaxed); }
   // Under the mutex.
+  void note_answers(Clock::Monotonic now);
   void note_state();
   void tell(const std::string& line) const;
 
@@ -85,6 +90,7 @@ class Gate {
   RetryPolicy retry_;
   std::atomic<bool> admits_{true};
   alignas(64) std::atomic<std::uint64_t> attempts_{0};
+  std::atomic<int> answers_{0};  // that the breaker does not know of yet
   std::atomic<std::uint64_t> retries_{0};
   std::atomic<std::uint64_t> rejections_{0};
 

@@ -28,9 +28,9 @@ std::string_view to_string(JournalKind kind);
 struct JournalEntry {
   std::uint64_t id = 0;  // ascending in the order of appending, never reused
   JournalKind kind = JournalKind::change;
-  Timestamp at;  // when it was appended
-  Commit commit;
-  std::string poison;  // why it was set aside; empty: it waits to be replayed
+  Timestamp at;                          // when it was appended
+  std::shared_ptr<const Commit> commit;  // never null
+  std::string poison;                    // why it was set aside; empty: it waits to be replayed
 };
 
 // Thread-safety: shared objects: safe; what they are given must outlive the await. All throw
@@ -44,7 +44,8 @@ class Journal {
   // together; those of one caller, each awaited, in their order.
 
   // The entry's id.
-  virtual Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) = 0;
+  virtual Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
+                                     Timestamp at) = 0;
   virtual Task<void> remove(std::span<const std::uint64_t> ids) = 0;
   // Sets an entry aside: it stays until somebody retries or drops it.
   virtual Task<void> poison(std::uint64_t id, std::string_view reason) = 0;

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,18 +23,20 @@ namespace {
 using test::Change;
 using test::FaultyDisk;
 using test::Folder;
+using test::read_file;
 using test::run;
+using test::shared;
 using test::SmallDisk;
 using test::test_start;
 
-const SessionId session = *SessionId::parse("s-1");
-
 // Named by its operation id.
-Change entry(std::size_t n) { return Change(session).operation("op " + std::to_string(n)); }
+Change entry(std::size_t n) {
+  return Change(*SessionId::parse("s-1")).operation("op " + std::to_string(n));
+}
 
 std::uint64_t append(Journal& journal, std::size_t n) {
   const Change change = entry(n);
-  return run(journal.append(JournalKind::change, change, test_start));
+  return run(journal.append(JournalKind::change, shared(change), test_start));
 }
 
 // What the call fails with.
@@ -55,7 +56,7 @@ std::size_t prefix_of(Journal& journal) {
   std::size_t count = 0;
   for (const JournalEntry& kept : journal.entries()) {
     if (!kept.poison.empty()) continue;
-    EXPECT_EQ(kept.commit.operation_id, "op " + std::to_string(count));
+    EXPECT_EQ(kept.commit->operation_id, "op " + std::to_string(count));
     ++count;
   }
   return count;
@@ -115,8 +116,10 @@ TEST_F(JournalFaultsTest, AFailedWriteIsNotAcknowledgedAndStopsWriting) {
 Task<void> append_until_it_fails(Journal& journal, std::vector<std::string>& acknowledged) {
   try {
     for (int n = 0; n < 20; ++n) {
-      const Change change(session);
-      static_cast<void>(co_await journal.append(JournalKind::change, change, test_start));
+      const Change change(*SessionId::parse("s-1"));
+      auto commit = shared(change);
+      static_cast<void>(
+          co_await journal.append(JournalKind::change, std::move(commit), test_start));
       acknowledged.push_back(change.operation_id);
     }
   } catch (const StorageError& error) {
@@ -135,7 +138,7 @@ TEST_F(JournalFaultsTest, AGroupWhoseFsyncFailsIsNotAcknowledgedAtAll) {
   disk.syncs_left = FaultyDisk::never;
   const auto expect_acknowledged = [&](bool exactly) {
     std::set<std::string> kept;
-    for (const JournalEntry& each : journal->entries()) kept.insert(each.commit.operation_id);
+    for (const JournalEntry& each : journal->entries()) kept.insert(each.commit->operation_id);
     for (const std::string& operation : acknowledged) EXPECT_TRUE(kept.contains(operation));
     if (exactly) {
       EXPECT_EQ(kept.size(), acknowledged.size());
@@ -158,7 +161,7 @@ TEST_F(JournalFaultsTest, AFailedFsyncOfTheFileItselfStopsWriting) {
     disk.syncs_left = 2;  // one for the change itself; copying needs more
     const Change change = entry(acknowledged).put(test::chain(1), 0, large);
     try {
-      run(journal->append(JournalKind::change, change, test_start));
+      run(journal->append(JournalKind::change, shared(change), test_start));
       ++acknowledged;
     } catch (const StorageError&) {
       failed = true;
@@ -217,7 +220,7 @@ TEST_F(JournalFaultsTest, AFullDiskLosesNothingThatWasAcknowledged) {
   const auto fill = [&] {
     for (;;) {
       const Change change = entry(acknowledged).put(test::chain(1), 0, part);
-      run(journal->append(JournalKind::change, change, test_start));
+      run(journal->append(JournalKind::change, shared(change), test_start));
       ++acknowledged;
     }
   };
@@ -234,18 +237,13 @@ TEST_F(JournalFaultsTest, AFullDiskLosesNothingThatWasAcknowledged) {
 
 // ---- files that end too early -------------------------------------------------------------------
 
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 TEST_F(JournalFaultsTest, ReplaysTheSoundPrefixWhereverItsLastPageIsCut) {
   constexpr std::size_t written = 20;
   {
     const auto journal = open_journal(path);
     for (std::size_t n = 0; n < written; ++n) append(*journal, n);
   }
-  const std::string sound = content_of(path);
+  const std::string sound = read_file(path);
   for (std::size_t length = sound.size() - 4'096; length < sound.size(); length += 7) {
     const Folder other = Folder::in_memory();
     const auto journal =
@@ -264,10 +262,10 @@ TEST_F(JournalFaultsTest, ReplaysWhatWasAcknowledgedWhereverItsLogIsCut) {
   std::vector<std::size_t> lengths;        // of the log, after each
   for (std::size_t n = 0; n < written; ++n) {
     append(*writer, n);
-    lengths.push_back(content_of(path + "-wal").size());
+    lengths.push_back(read_file(path + "-wal").size());
   }
-  const std::string file = content_of(path);
-  const std::string log = content_of(path + "-wal");
+  const std::string file = read_file(path);
+  const std::string log = read_file(path + "-wal");
   constexpr std::size_t frame = 4'096 + 24;  // a page and its head
   for (std::size_t length = lengths[2]; length <= log.size(); ++length) {
     // At every byte where frames begin, here and there between.

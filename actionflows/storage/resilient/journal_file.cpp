@@ -187,7 +187,7 @@ std::optional<JournalEntry> entry_of(const Query& row) {
   entry.at = *when;
   entry.poison = row.text(5);
   try {
-    entry.commit = commit_of_text(text);
+    entry.commit = std::make_shared<const Commit>(commit_of_text(text));
   } catch (const StorageError&) {
     return std::nullopt;
   }
@@ -407,7 +407,7 @@ std::string JournalFile::renew(std::span<const JournalEntry> sound) {
   begin();
   for (const JournalEntry& entry : sound) {
     const std::string at = format_rfc3339(entry.at);
-    const std::string text = text_of_commit(entry.commit);
+    const std::string text = text_of_commit(*entry.commit);
     insert(entry.id, to_string(entry.kind), at, text, entry.poison);
   }
   last_id_ = last_id;

@@ -13,7 +13,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 namespace actionflows {
 namespace {
@@ -21,17 +20,14 @@ namespace {
 using test::chain;
 using test::Change;
 using test::Folder;
+using test::read_file;
 using test::run;
+using test::shared;
 using test::step;
 using test::test_start;
 
 const SessionId session = *SessionId::parse("s-1");
 const UserId ann = *UserId::parse("ann");
-
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void write(const std::string& path, std::string_view content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
@@ -82,9 +78,9 @@ class JournalTest : public testing::TestWithParam<bool> {
 TEST_P(JournalTest, KeepsEntriesInOrderUntilTheyAreRemoved) {
   const auto journal = open();
   EXPECT_EQ(journal->durable(), GetParam());
-  const auto first = run(journal->append(JournalKind::base, Change(session), test_start));
-  const auto second = run(journal->append(JournalKind::change, full_commit(), test_start));
-  const auto third = run(journal->append(JournalKind::touch, Change(session), test_start));
+  const auto first = run(journal->append(JournalKind::base, shared(Change(session)), test_start));
+  const auto second = run(journal->append(JournalKind::change, shared(full_commit()), test_start));
+  const auto third = run(journal->append(JournalKind::touch, shared(Change(session)), test_start));
   EXPECT_LT(first, second);
   EXPECT_LT(second, third);
   run(journal->remove(std::vector{first, third}));
@@ -93,12 +89,12 @@ TEST_P(JournalTest, KeepsEntriesInOrderUntilTheyAreRemoved) {
   EXPECT_EQ(entries[0].id, second);
   EXPECT_EQ(entries[0].kind, JournalKind::change);
   EXPECT_EQ(entries[0].at, test_start);
-  EXPECT_EQ(text_of_commit(entries[0].commit), text_of_commit(full_commit()));
+  EXPECT_EQ(text_of_commit(*entries[0].commit), text_of_commit(full_commit()));
 }
 
 TEST_P(JournalTest, SetsAsideAndRetries) {
   const auto journal = open();
-  const auto id = run(journal->append(JournalKind::change, Change(session), test_start));
+  const auto id = run(journal->append(JournalKind::change, shared(Change(session)), test_start));
   EXPECT_FALSE(journal->retry(id));
   run(journal->poison(id, "does not fit"));
   EXPECT_EQ(journal->entries().at(0).poison, "does not fit");
@@ -114,7 +110,7 @@ class SqliteJournalTest : public testing::Test {
  protected:
   static std::uint64_t append(Journal& journal, int n) {
     const Change change = Change(session).operation("op " + std::to_string(n));
-    return run(journal.append(JournalKind::change, change, test_start));
+    return run(journal.append(JournalKind::change, shared(change), test_start));
   }
   // Appends entries named by their operation ids.
   void fill(int count) {
@@ -132,14 +128,14 @@ TEST_F(SqliteJournalTest, KeepsItsEntriesBeyondTheProcess) {
   EXPECT_EQ(journal->damage(), "");
   const auto entries = journal->entries();
   ASSERT_EQ(entries.size(), 3u);
-  EXPECT_EQ(entries[2].commit.operation_id, "op 2");
+  EXPECT_EQ(entries[2].commit->operation_id, "op 2");
   run(journal->remove(std::vector{entries[2].id}));
   EXPECT_GT(append(*journal, 3), entries[2].id);
 }
 
 TEST_F(SqliteJournalTest, SeesWhatAnotherProcessLetWaitAgain) {
   const auto journal = open_journal(path);
-  const auto id = run(journal->append(JournalKind::change, Change(session), test_start));
+  const auto id = run(journal->append(JournalKind::change, shared(Change(session)), test_start));
   run(journal->poison(id, "no"));
   EXPECT_FALSE(run(journal->changed_by_others()));
   EXPECT_TRUE(open_journal(path)->retry(id));
@@ -152,7 +148,7 @@ TEST_F(SqliteJournalTest, RefusesADatabaseOfSomethingElse) {
   {
     const auto journal = open_journal(path);
   }
-  std::string content = content_of(path);
+  std::string content = read_file(path);
   content[68] ^= 1;  // the application id in SQLite's header
   write(path, content);
   EXPECT_THROW(open_journal(path), StorageError);
@@ -164,7 +160,7 @@ TEST_F(SqliteJournalTest, ReplacesWhatIsNoDatabaseAtAllAndKeepsIt) {
   const auto journal = open_journal(path);
   EXPECT_NE(journal->damage().find(".damaged-1"), std::string::npos) << journal->damage();
   EXPECT_TRUE(journal->entries().empty());
-  EXPECT_EQ(content_of(path + ".damaged-1").size(), 10'000u);
+  EXPECT_EQ(read_file(path + ".damaged-1").size(), 10'000u);
 }
 
 // Every sound entry before the first damage waits; nothing that was written comes back otherwise.
@@ -172,7 +168,7 @@ void expect_sound_prefix(Journal& journal, std::size_t written, bool damaged) {
   std::size_t expected = 0;
   for (const JournalEntry& entry : journal.entries()) {
     if (!entry.poison.empty()) continue;
-    EXPECT_EQ(entry.commit.operation_id, "op " + std::to_string(expected++));
+    EXPECT_EQ(entry.commit->operation_id, "op " + std::to_string(expected++));
   }
   EXPECT_LE(expected, written);
   if (expected < written && damaged) {
@@ -183,7 +179,7 @@ void expect_sound_prefix(Journal& journal, std::size_t written, bool damaged) {
 TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverABitFlips) {
   constexpr std::size_t written = 40;
   fill(written);
-  const std::string sound = content_of(path);
+  const std::string sound = read_file(path);
   SeededRandom random(test::test_seed());
   for (int round = 0; round < 200; ++round) {
     std::string content = sound;
@@ -201,7 +197,7 @@ TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverABitFlips) {
 TEST_F(SqliteJournalTest, ABitFlippedInTheDefinitionOfATableDoesNotKeepItFromBeingOpened) {
   constexpr std::size_t written = 40;
   fill(written);
-  const std::string sound = content_of(path);
+  const std::string sound = read_file(path);
   const std::size_t definition = sound.find("sqlite_sequence(name,seq)");
   ASSERT_LT(definition, 4'096u);
   for (std::size_t at = definition; at < definition + 25; ++at) {
@@ -218,7 +214,7 @@ TEST_F(SqliteJournalTest, ABitFlippedInTheDefinitionOfATableDoesNotKeepItFromBei
 
 TEST_F(SqliteJournalTest, ATableUnderAnotherNameIsNoEmptyJournal) {
   fill(3);
-  std::string content = content_of(path);
+  std::string content = read_file(path);
   content[content.find("CREATE TABLE entry") + 13] ^= 1;
   write(path, content);
   const auto journal = open_journal(path);
@@ -230,7 +226,7 @@ TEST_F(SqliteJournalTest, ATableUnderAnotherNameIsNoEmptyJournal) {
 TEST_F(SqliteJournalTest, APageThatIsReferredToTwiceIsReadOnce) {
   constexpr std::size_t written = 40;
   fill(written);
-  const std::string sound = content_of(path);
+  const std::string sound = read_file(path);
   constexpr std::size_t root = 4'096;
   ASSERT_EQ(sound[root], 5) << "has leaves";
   std::size_t opened = 0;
@@ -263,7 +259,7 @@ TEST_F(SqliteJournalTest, NeverGivesAnIdTwiceWhateverSqliteHasNoted) {
     const auto journal = open_journal(path);
     EXPECT_EQ(append(*journal, 3), 4u) << noted;
     ASSERT_EQ(journal->entries().size(), 4u) << noted;
-    EXPECT_EQ(journal->entries()[3].commit.operation_id, "op 3");
+    EXPECT_EQ(journal->entries()[3].commit->operation_id, "op 3");
   }
 }
 
@@ -271,8 +267,8 @@ TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverItsLogIsCut) {
   constexpr int written = 5;
   const auto writer = open_journal(path);  // stays open: what it wrote is still in the log
   for (int n = 0; n < written; ++n) append(*writer, n);
-  const std::string file = content_of(path);
-  const std::string log = content_of(path + "-wal");
+  const std::string file = read_file(path);
+  const std::string log = read_file(path + "-wal");
   ASSERT_GT(log.size(), 8'192u);
   std::size_t most = 0;
   for (std::size_t length = log.size() - 8'192; length <= log.size(); length += 31) {
@@ -289,7 +285,7 @@ TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverItsLogIsCut) {
 TEST_F(SqliteJournalTest, ReplaysTheSoundPrefixWhereverTheFileIsCut) {
   constexpr std::size_t written = 60;
   fill(written);
-  const std::string sound = content_of(path);
+  const std::string sound = read_file(path);
   for (std::size_t length = sound.size() - 8'192; length < sound.size(); length += 61) {
     const Folder other = Folder::in_memory();
     const auto journal =

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace actionflows {
 
@@ -18,10 +19,11 @@ namespace {
 
 class MemoryJournal final : public Journal {
  public:
-  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
+  Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
+                             Timestamp at) override {
     const std::lock_guard lock(mutex_);
     const std::uint64_t id = ++last_id_;
-    entries_.emplace_hint(entries_.end(), id, JournalEntry{id, kind, at, commit, {}});
+    entries_.emplace_hint(entries_.end(), id, JournalEntry{id, kind, at, std::move(commit), {}});
     co_return id;
   }
 

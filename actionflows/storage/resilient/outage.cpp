@@ -145,8 +145,9 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
     diverted.knowledge.see_all();
     co_return;
   }
-  const Commit base = base_of(diverted.session, *shadow, clock_.now());
-  co_await place_base(diverted, base);
+  const auto base =
+      std::make_shared<const Commit>(base_of(diverted.session, *shadow, clock_.now()));
+  co_await place_base(diverted, *base);
   const std::uint64_t id = co_await journal_->append(JournalKind::base, base, clock_.now());
   diverted.base_ids.push_back(id);
   const std::lock_guard lock(diverted.mutex);
@@ -165,12 +166,13 @@ Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
   diverted.first_event = knows_events(base) ? placed.first_sequence : placed.last_sequence + 1;
 }
 
-Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind, const Commit& commit) {
+Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind,
+                                   std::shared_ptr<const Commit> commit) {
   // Never behind one that was refused: what rebuilds the fallback knows it only as the last.
   co_await remove_refused(diverted);
   const Timestamp now = clock_.now();
   const std::uint64_t id = co_await journal_->append(kind, commit, now);
-  diverted.entries.push_back({id, kind, now, commit, {}});
+  diverted.entries.push_back({id, kind, now, std::move(commit), {}});
   const std::lock_guard lock(mutex_);
   waiting_.emplace(id, now);
   co_return id;
@@ -195,9 +197,10 @@ Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
     }
   }
   if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, commit);
+  const auto kept = std::make_shared<const Commit>(commit);
   // In the journal before anything can be seen of it. What the fallback refuses leaves it again;
   // should the process end in between, the fallback refuses it again when it is rebuilt.
-  const std::uint64_t id = co_await append(diverted, JournalKind::change, commit);
+  const std::uint64_t id = co_await append(diverted, JournalKind::change, kept);
   CommitResult result;
   std::exception_ptr refused;
   try {
@@ -237,8 +240,8 @@ void Outage::announce(const Commit& commit, const UserId& user, const CommitResu
 }
 
 Task<bool> Outage::touch(Diverted& diverted, const Activity& activity) {
-  const Commit touch = touch_of(diverted.session, activity);
-  if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, touch);
+  const auto touch = std::make_shared<const Commit>(touch_of(diverted.session, activity));
+  if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, *touch);
   const bool touched = co_await fallback_->touch(diverted.session, activity);
   const bool worth_it =
       !diverted.touched_at || activity.last_active >= *diverted.touched_at + touch_step;

@@ -116,7 +116,8 @@ class Outage {
   Task<bool> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
   Task<void> place_base(Diverted& diverted, const Commit& base);
   void announce(const Commit& commit, const UserId& user, const CommitResult& result);
-  Task<std::uint64_t> append(Diverted& diverted, JournalKind kind, const Commit& commit);
+  Task<std::uint64_t> append(Diverted& diverted, JournalKind kind,
+                             std::shared_ptr<const Commit> commit);
   Task<void> remove_refused(Diverted& diverted);
   Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
 

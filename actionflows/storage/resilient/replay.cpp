@@ -80,7 +80,7 @@ bool set_aside_or_base(const JournalEntry& entry) {
 // Whether the first entry that waits makes the session.
 bool begins_anew(const std::vector<JournalEntry>& entries) {
   const auto first = std::find_if_not(entries.begin(), entries.end(), set_aside_or_base);
-  return first != entries.end() && creates_session(first->commit);
+  return first != entries.end() && creates_session(*first->commit);
 }
 
 // A session's entries by outage: what was set aside in one stays in the journal, and the next has
@@ -88,7 +88,7 @@ bool begins_anew(const std::vector<JournalEntry>& entries) {
 std::vector<std::vector<JournalEntry>> by_outage(std::vector<JournalEntry> entries) {
   std::vector<std::vector<JournalEntry>> outages;
   for (JournalEntry& entry : entries) {
-    const bool anew = entry.commit.precondition == Precondition::fresh && !outages.empty() &&
+    const bool anew = entry.commit->precondition == Precondition::fresh && !outages.empty() &&
                       std::all_of(outages.back().begin(), outages.back().end(), set_aside_or_base);
     if (outages.empty() || anew || entry.kind == JournalKind::base) outages.emplace_back();
     outages.back().push_back(std::move(entry));
@@ -123,7 +123,7 @@ void advance(Lineage& lineage, const Commit& commit) {
 Task<std::map<SessionId, std::vector<JournalEntry>>> Outage::waiting() {
   std::map<SessionId, std::vector<JournalEntry>> by_session;
   for (JournalEntry& entry : journal_->entries()) {
-    const SessionId session = entry.commit.session;
+    const SessionId session = entry.commit->session;
     by_session[session].push_back(std::move(entry));
   }
   std::uint64_t poisoned = 0;
@@ -172,7 +172,7 @@ Task<void> Outage::rebuild(Diverted& diverted) {
     JournalEntry& entry = entries[i];
     if (entry.kind == JournalKind::base) {
       diverted.base_ids.push_back(entry.id);
-      co_await place_base(diverted, entry.commit);
+      co_await place_base(diverted, *entry.commit);
       continue;
     }
     const bool accepted = co_await rebuild_entry(diverted, entry);
@@ -194,11 +194,11 @@ Task<void> Outage::rebuild(Diverted& diverted) {
 Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) {
   try {
     if (entry.kind == JournalKind::touch) {
-      co_await fallback_->touch(diverted.session, *entry.commit.activity);
+      co_await fallback_->touch(diverted.session, *entry.commit->activity);
     } else {
-      co_await fallback_->commit(entry.commit);
+      co_await fallback_->commit(*entry.commit);
       const std::lock_guard lock(diverted.mutex);
-      diverted.knowledge.note(entry.commit, false);  // a replay may have begun before
+      diverted.knowledge.note(*entry.commit, false);  // a replay may have begun before
     }
   } catch (const StorageError& error) {
     if (is_failure(error)) throw;
@@ -224,9 +224,9 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
   Orphans orphans;
   for (JournalEntry& entry : diverted.entries) {
     const bool change = entry.kind == JournalKind::change;
-    const bool done = change && applied && applied->contains(entry.commit.operation_id);
+    const bool done = change && applied && applied->contains(entry.commit->operation_id);
     const bool waits = !done && entry.poison.empty();
-    const std::string why = applied ? orphans.touched_by(entry.commit)
+    const std::string why = applied ? orphans.touched_by(*entry.commit)
                                     : std::string("the primary storage has lost the session");
     if (waits && change && !why.empty()) {
       co_await set_aside(diverted, entry, why);
@@ -234,10 +234,10 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
       check_time(until, diverted.session);
       co_await replay_entry(diverted, primary, entry, lineage);
     }
-    if (!entry.poison.empty()) orphans.note(entry.commit);
+    if (!entry.poison.empty()) orphans.note(*entry.commit);
     // Done in another place than it has here: before what stands before it.
     if (done) diverted.diverged = true;
-    advance(lineage, entry.commit);
+    advance(lineage, *entry.commit);
   }
   co_await finish(diverted);
 }
@@ -292,11 +292,11 @@ Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntr
   std::string why;
   try {
     if (entry.kind == JournalKind::touch) {
-      co_await primary.gate.call<bool>(touching(primary.gate.primary(), entry.commit),
+      co_await primary.gate.call<bool>(touching(primary.gate.primary(), *entry.commit),
                                        primary.deadline());
     } else {
-      const bool diverged = diverted.diverged && relies_on_versions(entry.commit);
-      const bool diverges = co_await replay_commit(primary, entry.commit, lineage, diverged);
+      const bool diverged = diverted.diverged && relies_on_versions(*entry.commit);
+      const bool diverges = co_await replay_commit(primary, *entry.commit, lineage, diverged);
       if (diverges) diverted.diverged = true;
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
@@ -454,11 +454,11 @@ Task<void> Outage::replay_retried(Gate& gate) {
 Task<void> Outage::replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate) {
   for (std::vector<JournalEntry>& entries : outages) {
     if (nothing_waits(entries)) continue;
-    Diverted retried(entries.front().commit.session);
+    Diverted retried(entries.front().commit->session);
     retried.lost_since = Clock::Monotonic::min();  // whoever retries has had time to look
     for (JournalEntry& entry : entries) {
       if (entry.kind == JournalKind::base) {
-        advance(retried.lineage, entry.commit);
+        advance(retried.lineage, *entry.commit);
         retried.base_ids.push_back(entry.id);
       } else {
         retried.poisoned |= !entry.poison.empty();

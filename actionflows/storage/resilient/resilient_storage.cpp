@@ -247,6 +247,10 @@ Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<cons
   ReadResult result;
   std::optional<StorageError> failed;
   const Timestamp began = clock_.now();
+  if (!gate_.admits() && outage_.find(session) == nullptr) {
+    gate_.count_rejection();
+    co_return outage_.read_shadow(session, keys);
+  }
   const bool first_attempt = undisturbed() && gate_.needs_no_timer();
   if (first_attempt) {
     gate_.on_call();
@@ -540,6 +544,7 @@ Task<void> ResilientStorage::keep() {
 }
 
 Task<void> ResilientStorage::keep_once() {
+  gate_.note_answers();
   if (!gate_.admits()) {
     const bool opened = co_await gate_.probe();
     if (!opened) co_return;

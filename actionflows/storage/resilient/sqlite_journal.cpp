@@ -36,10 +36,11 @@ auto telling_failures(const Work& work) {
   }
 }
 
-// One change, in the frame of the coroutine that asks for it.
+// One change or question, in the frame of the coroutine that asks for it.
 struct Change {
   // May be called again after its transaction was rolled back.
   std::function<void(JournalFile&)> apply;
+  bool writes = true;
   std::optional<StorageError> error;
   std::optional<Waiter> waiter;
 };
@@ -63,8 +64,9 @@ class SqliteJournal final : public Journal {
   SqliteJournal(const SqliteJournal&) = delete;
   SqliteJournal& operator=(const SqliteJournal&) = delete;
 
-  Task<std::uint64_t> append(JournalKind kind, const Commit& commit, Timestamp at) override {
-    const std::string text = text_of_commit(commit);
+  Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
+                             Timestamp at) override {
+    const std::string text = text_of_commit(*commit);
     const std::string when = format_rfc3339(at);
     std::uint64_t id = 0;
     Change change;
@@ -91,6 +93,7 @@ class SqliteJournal final : public Journal {
   Task<bool> changed_by_others() override {
     bool changed = false;
     Change change;
+    change.writes = false;
     change.apply = [&](JournalFile& file) { changed |= file.changed_by_others(); };
     co_await ask(change);
     co_return changed;
@@ -191,10 +194,11 @@ void SqliteJournal::run_group(const Group& group) {
     for (Change* change : group) change->error = *refusal_;
     return;
   }
+  const bool writes = std::ranges::any_of(group, &Change::writes);
   try {
-    file_.begin();
+    if (writes) file_.begin();
     for (Change* change : group) change->apply(file_);
-    file_.commit();
+    if (writes) file_.commit();
   } catch (const DatabaseFailure& failed) {
     file_.roll_back();
     fail(group, failed);

@@ -9,7 +9,7 @@ namespace {
 
 // Calls that one transaction serves at the most: it and the change of threads cost about as much as
 // a call. Few enough that the first does not wait long for the last.
-constexpr std::size_t most_at_once = 32;
+constexpr std::size_t most_reads_at_once = 32;
 
 }  // namespace
 
@@ -60,7 +60,7 @@ Readers::~Readers() {
 
 void Readers::work(Reader& reader) {
   std::vector<Request*> batch;
-  while (inbox_.take(batch, most_at_once, readers_.size(), std::nullopt)) {
+  while (inbox_.take(batch, most_reads_at_once, readers_.size(), std::nullopt)) {
     for (Request* request : batch) reader.perform(static_cast<ReadRequest&>(*request));
     reader.let_go();
     for (Request* request : batch) request->answer();

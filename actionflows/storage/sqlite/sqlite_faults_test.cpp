@@ -3,6 +3,7 @@
 #include "actionflows/storage/sqlite/connection.hpp"
 #include "actionflows/storage/sqlite/testing/faulty_disk.hpp"
 #include "actionflows/storage/sqlite/testing/store.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/small_disk.hpp"
 
 #include <gmock/gmock.h>
@@ -53,8 +54,7 @@ TEST_F(SqliteStore, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {
   const StorageError error = refusal_to_open(options);
   EXPECT_EQ(error.code(), ErrorCode::corrupt);
   EXPECT_THAT(error.message(), HasSubstr("is no SQLite database: give another path"));
-  std::ifstream in(options.path);
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), text);
+  EXPECT_EQ(read_file(options.path), text);
 }
 
 TEST_F(SqliteStore, TheDatabaseOfAnotherProgramIsRefused) {

@@ -9,7 +9,7 @@ namespace actionflows::sqlite {
 namespace {
 
 // Calls of one transaction at the most: bounds how long the first of them waits for the last.
-constexpr std::size_t most_at_once = 256;
+constexpr std::size_t most_writes_at_once = 256;
 
 // How long a slice of upkeep may keep commits waiting, before its own fsync.
 constexpr std::chrono::milliseconds slice{6};
@@ -61,7 +61,7 @@ void Writer::work() {
     std::optional<Inbox::TimePoint> until;
     if (!hub_.idle()) until = std::chrono::steady_clock::now() + options_.poll_interval;
     if (!sliced_.empty()) until = Inbox::TimePoint::min();
-    if (!inbox_.take(taken_, most_at_once, 1, until) && sliced_.empty()) return;
+    if (!inbox_.take(taken_, most_writes_at_once, 1, until) && sliced_.empty()) return;
     for (Request* request : std::exchange(taken_, {})) {
       auto* const write = static_cast<WriteRequest*>(request);
       if (write->is_sliced()) {
