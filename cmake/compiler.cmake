@@ -29,7 +29,7 @@ endif()
 # outside functions are unlike within a folder. To build one by one: ACTIONFLOWS_UNITY=OFF.
 option(ACTIONFLOWS_UNITY "Compile the sources of a folder as one" OFF)
 if(ACTIONFLOWS_UNITY)
-  # What is said of a header holds for a source that another includes: types of its own are no fault.
+  # What holds for headers is no fault of a source that another includes: types of its own.
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 function(unite)
