@@ -93,11 +93,20 @@ Task<EventFollower::Batch> EventFollower::next(std::chrono::milliseconds timeout
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) co_return batch;
+    std::optional<std::uint64_t> rewind;
     try {
-      co_await subscription_->next(std::min<std::chrono::milliseconds>(left, longest_wait));
+      const Subscription::Batch woken =
+          co_await subscription_->next(std::min<std::chrono::milliseconds>(left, longest_wait));
+      rewind = woken.rewind;
     } catch (const StorageError&) {
       subscription_.reset();
       throw;
+    }
+    if (rewind && *rewind < after_) {
+      after_ = *rewind;
+      batch.restarted = true;
+      batch.resumes_after = after_;
+      co_return batch;
     }
   }
 }

@@ -22,8 +22,10 @@ class EventFollower {
     std::uint64_t to = 0;
   };
   struct Batch {
-    bool restarted = false;  // the log is shorter than what was read: it is another one, which is
-                             // read from its beginning
+    // The log is another one than was read, or its events behind `resumes_after` have got other
+    // numbers: from there on it is read again.
+    bool restarted = false;
+    std::uint64_t resumes_after = 0;
     std::optional<Gap> gap;  // lies before the events
     std::vector<Event> events;
     std::vector<StorageError> corrupt;  // events that could not be read, and were passed over

@@ -52,4 +52,9 @@ bool creates_session(const Commit& commit) {
   });
 }
 
+bool only_appends(const Commit& commit) {
+  return commit.puts.empty() && commit.erases.empty() && commit.archive.empty() &&
+         !commit.end_session;
+}
+
 }  // namespace actionflows

@@ -268,8 +268,14 @@ struct Wakeup {
 class Subscription {
  public:
   struct Batch {
-    std::vector<Wakeup> wakeups;  // in the order of the commits of each session; empty: timed out
+    std::vector<Wakeup> wakeups;  // in the order of the commits of each session
     bool missed = false;          // some were dropped since the last batch: look at everything
+    // The events behind this number have got others: read them again. Where one session is
+    // followed; else `missed` says so.
+    std::optional<std::uint64_t> rewind;
+
+    // Nothing has come: it has timed out.
+    [[nodiscard]] bool empty() const { return wakeups.empty() && !missed && !rewind; }
   };
 
   virtual ~Subscription() = default;

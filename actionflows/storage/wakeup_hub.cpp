@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -46,13 +47,20 @@ class Queue {
     if (signal_) signal_->try_send(boost::system::error_code());
   }
 
+  void rewind(std::uint64_t sequence) {
+    const std::lock_guard lock(mutex_);
+    rewind_ = std::min(rewind_.value_or(sequence), sequence);
+    if (signal_) signal_->try_send(boost::system::error_code());
+  }
+
   // What there is. If there is nothing, `signal` tells when there is.
   Subscription::Batch take(std::shared_ptr<Signal> signal) {
     const std::lock_guard lock(mutex_);
-    const bool waits = pending_.empty() && !missed_;
-    signal_ = waits ? std::move(signal) : nullptr;
+    Subscription::Batch batch{std::exchange(pending_, {}), std::exchange(missed_, false),
+                              std::exchange(rewind_, std::nullopt)};
+    signal_ = batch.empty() ? std::move(signal) : nullptr;
     places_.clear();
-    return {std::exchange(pending_, {}), std::exchange(missed_, false)};
+    return batch;
   }
 
   // Nobody waits any more.
@@ -68,6 +76,7 @@ class Queue {
   std::vector<Wakeup> pending_;
   boost::unordered_flat_map<std::string, std::size_t> places_;  // in pending_, by session
   bool missed_ = false;
+  std::optional<std::uint64_t> rewind_;
   std::shared_ptr<Signal> signal_;
 };
 
@@ -142,7 +151,7 @@ class WakeupHub::Follower final : public Subscription {
     const auto signal = std::make_shared<Signal>(strand, 1);
     const SignalGuard guard(queue_);
     Batch batch = queue_->take(signal);
-    while (batch.wakeups.empty() && !batch.missed) {
+    while (batch.empty()) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0) break;
@@ -186,6 +195,14 @@ std::vector<SessionId> WakeupHub::followed() const {
 bool WakeupHub::follows(const SessionId& session) const {
   const std::lock_guard lock(state_->mutex);
   return state_->of_session.contains(session.str());
+}
+
+void WakeupHub::rewind(const SessionId& session, std::uint64_t sequence) {
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& queue : state_->of_all) queue->miss();
+  const auto found = state_->of_session.find(session.str());
+  if (found == state_->of_session.end()) return;
+  for (const auto& queue : found->second) queue->rewind(sequence);
 }
 
 void WakeupHub::miss() {

@@ -8,6 +8,7 @@
 
 #include "actionflows/storage/driver.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -31,6 +32,9 @@ class WakeupHub {
   // The sessions that somebody follows by name.
   [[nodiscard]] std::vector<SessionId> followed() const;
   [[nodiscard]] bool follows(const SessionId& session) const;
+
+  // What was told of the session's events behind this number is not what stands there.
+  void rewind(const SessionId& session, std::uint64_t sequence);
 
   // Some wake-ups are lost: every subscription says that it has missed some.
   void miss();

@@ -41,7 +41,7 @@ void append_end(std::string& out, EndReason reason) {
 
 // `position`: what was read up to before.
 void append_batch(std::string& out, const EventFollower::Batch& batch, std::uint64_t position) {
-  if (batch.restarted) append_gap(out, 1, position, 0);
+  if (batch.restarted) append_gap(out, batch.resumes_after + 1, position, batch.resumes_after);
   if (batch.gap) append_gap(out, batch.gap->from, batch.gap->to, batch.gap->to);
   std::string json;
   for (const Event& event : batch.events) {
@@ -109,7 +109,8 @@ Task<void> stream_session(StreamContext context, SessionId session, std::uint64_
                           http::StreamWriter& writer) {
   Storage& storage = context.services.storage;
   std::string out(opening);
-  EventFilter newest;
+  EventFilter newest;  // the newest number is all that is asked for
+  newest.after = after;
   newest.limit = 1;
   const EventList log = co_await storage.read_events(session, newest);
   if (after > log.last_sequence) {

@@ -164,7 +164,7 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   Instance instance(options);
   Clients clients(instance.driver(), 200, "load");
   clients.create();
-  clients.start(sanitized ? 1s : 100ms);
+  clients.start(sanitized ? 1s : 200ms);
   std::this_thread::sleep_for(500ms);
   const double before = rate_over(clients, 2s);
   server.kill();

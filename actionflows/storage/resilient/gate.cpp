@@ -1,5 +1,7 @@
 #include "actionflows/storage/resilient/gate.hpp"
 
+#include <exception>
+
 namespace actionflows {
 
 StorageError primary_is_away(std::string what, std::string record) {
@@ -67,7 +69,7 @@ Task<bool> Gate::probe() {
     const Health health = co_await attempt_within<Health>(
         std::move(ask), clock_.monotonic() + options_.breaker.probe_lease);
     answered = health.ok;
-  } catch (const StorageError&) {
+  } catch (const std::exception&) {
     answered = false;
   }
   const std::lock_guard lock(mutex_);

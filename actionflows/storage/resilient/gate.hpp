@@ -102,6 +102,21 @@ class Gate {
   std::optional<Timestamp> away_since_;
 };
 
+// The commit, under one operation id: an attempt that is not the first may find what the one before
+// has left. Owned by whoever sends it. For Gate::call.
+inline auto sending(const std::shared_ptr<StorageDriver>& primary,
+                    std::shared_ptr<const Commit> first) {
+  return [primary, first = std::move(first)](int attempt) -> std::function<Task<CommitResult>()> {
+    std::shared_ptr<const Commit> sent = first;
+    if (attempt > 1 && !first->may_repeat) {
+      auto again = std::make_shared<Commit>(*first);
+      again->may_repeat = true;
+      sent = std::move(again);
+    }
+    return [primary, sent] { return primary->commit(*sent); };
+  };
+}
+
 // "unavailable", as it is told while the primary is away.
 StorageError primary_is_away(std::string what, std::string record = {});
 

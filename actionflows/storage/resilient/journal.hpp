@@ -18,9 +18,10 @@
 namespace actionflows {
 
 enum class JournalKind {
-  base,    // what was known of the session when it was first changed here: not to be replayed
-  change,  // a commit to replay
-  touch,   // only the activity to replay; without events
+  base,     // what was known of the session when it was first changed here: not to be replayed
+  change,   // a commit to replay
+  touch,    // only the activity to replay; without events
+  retried,  // a change that was set aside and somebody let wait again: its outage is over
 };
 
 std::string_view to_string(JournalKind kind);
@@ -31,6 +32,8 @@ struct JournalEntry {
   Timestamp at;                          // when it was appended
   std::shared_ptr<const Commit> commit;  // never null
   std::string poison;                    // why it was set aside; empty: it waits to be replayed
+  // It was sent to the primary before, and may be there or come there yet. Not kept.
+  bool attempted = false;
 };
 
 // Thread-safety: shared objects: safe; what they are given must outlive the await. All throw

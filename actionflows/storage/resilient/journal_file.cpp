@@ -161,7 +161,8 @@ std::string checksum_of(std::uint64_t id, std::string_view kind, std::string_vie
 }
 
 std::optional<JournalKind> parse_kind(std::string_view text) {
-  for (const JournalKind kind : {JournalKind::base, JournalKind::change, JournalKind::touch})
+  for (const JournalKind kind :
+       {JournalKind::base, JournalKind::change, JournalKind::touch, JournalKind::retried})
     if (text == to_string(kind)) return kind;
   return std::nullopt;
 }
@@ -321,16 +322,21 @@ void JournalFile::remove(std::uint64_t id) {
 }
 
 void JournalFile::set_poison(std::uint64_t id, std::string_view reason) {
+  std::string kind;
   std::string checksum;
   {
     Query row(database_->get(), "SELECT kind, at, text FROM entry WHERE id = ?");
     if (!row.bind(1, id).next()) return;
-    checksum = checksum_of(id, row.text(0), row.text(1), row.text(2), reason);
+    kind = row.text(0);
+    if (reason.empty() && kind == to_string(JournalKind::change))
+      kind = to_string(JournalKind::retried);
+    checksum = checksum_of(id, kind, row.text(1), row.text(2), reason);
   }
-  Query(database_->get(), "UPDATE entry SET poison = ?, checksum = ? WHERE id = ?")
-      .bind(1, reason)
-      .bind(2, checksum)
-      .bind(3, id)
+  Query(database_->get(), "UPDATE entry SET kind = ?, poison = ?, checksum = ? WHERE id = ?")
+      .bind(1, kind)
+      .bind(2, reason)
+      .bind(3, checksum)
+      .bind(4, id)
       .next();
 }
 

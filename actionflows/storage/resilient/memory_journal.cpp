@@ -11,6 +11,7 @@ std::string_view to_string(JournalKind kind) {
     case JournalKind::base: return "base";
     case JournalKind::change: return "change";
     case JournalKind::touch: return "touch";
+    case JournalKind::retried: return "retried";
   }
   return "change";
 }
@@ -23,7 +24,8 @@ class MemoryJournal final : public Journal {
                              Timestamp at) override {
     const std::lock_guard lock(mutex_);
     const std::uint64_t id = ++last_id_;
-    entries_.emplace_hint(entries_.end(), id, JournalEntry{id, kind, at, std::move(commit), {}});
+    entries_.emplace_hint(entries_.end(), id,
+                          JournalEntry{id, kind, at, std::move(commit), {}, false});
     co_return id;
   }
 
@@ -45,6 +47,7 @@ class MemoryJournal final : public Journal {
     const auto found = entries_.find(id);
     if (found == entries_.end() || found->second.poison.empty()) return false;
     found->second.poison.clear();
+    if (found->second.kind == JournalKind::change) found->second.kind = JournalKind::retried;
     return true;
   }
 

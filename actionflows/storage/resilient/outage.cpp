@@ -68,6 +68,15 @@ bool knows_events(const Commit& base) {
   return base.events.size() > 1 || base.events.front().bytes.view() != "{}";
 }
 
+StorageError deadline_is_unknown(const SessionId& session) {
+  return primary_is_away("the session's deadline has passed, but may have been moved elsewhere",
+                         session.str());
+}
+
+void check_deadline(const SessionShadow& shadow, const SessionId& session, Timestamp now) {
+  if (shadow.activity.expires <= now) throw deadline_is_unknown(session);
+}
+
 Commit touch_of(const SessionId& session, const Activity& activity) {
   Commit touch;
   touch.session = session;
@@ -96,6 +105,11 @@ std::shared_ptr<Diverted> Outage::find(const SessionId& session) const {
   return found != sessions_.end() ? found->second : nullptr;
 }
 
+bool Outage::serves(const SessionId& session) const {
+  const std::shared_ptr<Diverted> diverted = find(session);
+  return diverted != nullptr && diverted->seeded.load();
+}
+
 std::shared_ptr<Diverted> Outage::find_or_divert(const SessionId& session) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Diverted>& place = sessions_[session];
@@ -112,6 +126,7 @@ Task<void> Outage::drop_if_unused(Diverted& diverted) {
   try {
     co_await remove_refused(diverted);
     co_await journal_->remove(diverted.base_ids);
+    co_await fallback_->erase_session(diverted.session);
   } catch (const StorageError&) {
     co_return;  // it stays diverted: the journal holds something of it
   }
@@ -139,10 +154,12 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
   const bool creates = creates_session(first) && first.precondition == Precondition::fresh;
   if (!known && !creates)
     throw primary_is_away("nothing is known here of this session", diverted.session.str());
+  if (known) check_deadline(*shadow, diverted.session, clock_.now());
   co_await fallback_->erase_session(diverted.session);
   if (!known) {
     const std::lock_guard lock(diverted.mutex);
     diverted.knowledge.see_all();
+    diverted.seeded.store(true);
     co_return;
   }
   const auto base =
@@ -154,6 +171,7 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
   for (const auto& [key, record] : shadow->records) diverted.knowledge.see(key, record.has_value());
   diverted.last_archived = shadow->last_archived;
   diverted.since = shadow->seen;
+  diverted.seeded.store(true);
 }
 
 Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
@@ -167,12 +185,12 @@ Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
 }
 
 Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind,
-                                   std::shared_ptr<const Commit> commit) {
+                                   std::shared_ptr<const Commit> commit, bool attempted) {
   // Never behind one that was refused: what rebuilds the fallback knows it only as the last.
   co_await remove_refused(diverted);
   const Timestamp now = clock_.now();
   const std::uint64_t id = co_await journal_->append(kind, commit, now);
-  diverted.entries.push_back({id, kind, now, std::move(commit), {}});
+  diverted.entries.push_back({id, kind, now, std::move(commit), {}, attempted});
   const std::lock_guard lock(mutex_);
   waiting_.emplace(id, now);
   co_return id;
@@ -184,7 +202,7 @@ Task<void> Outage::remove_refused(Diverted& diverted) {
   diverted.refused_ids.clear();
 }
 
-Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
+Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit, bool attempted) {
   check_shape(commit);
   if (touches_credentials(commit))
     throw primary_is_away("credentials can't be changed meanwhile", commit.session.str());
@@ -200,7 +218,7 @@ Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit) {
   const auto kept = std::make_shared<const Commit>(commit);
   // In the journal before anything can be seen of it. What the fallback refuses leaves it again;
   // should the process end in between, the fallback refuses it again when it is rebuilt.
-  const std::uint64_t id = co_await append(diverted, JournalKind::change, kept);
+  const std::uint64_t id = co_await append(diverted, JournalKind::change, kept, attempted);
   CommitResult result;
   std::exception_ptr refused;
   try {
@@ -246,7 +264,7 @@ Task<bool> Outage::touch(Diverted& diverted, const Activity& activity) {
   const bool worth_it =
       !diverted.touched_at || activity.last_active >= *diverted.touched_at + touch_step;
   if (touched && worth_it) {
-    co_await append(diverted, JournalKind::touch, touch);
+    co_await append(diverted, JournalKind::touch, touch, false);
     diverted.touched_at = activity.last_active;
   }
   co_return touched;
@@ -260,8 +278,12 @@ Provenance Outage::provenance(Timestamp as_of) const {
 }
 
 Task<ReadResult> Outage::read(Diverted& diverted, std::span<const RecordKey> keys) {
+  if (!diverted.seeded.load()) co_return read_shadow(diverted.session, keys);
   ReadResult result = co_await fallback_->read(diverted.session, keys);
   const std::lock_guard lock(diverted.mutex);
+  const bool may_have_moved = !diverted.knowledge.all();
+  if (may_have_moved && result.live && result.activity.expires <= clock_.now())
+    throw deadline_is_unknown(diverted.session);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const bool told = result.records[i] || diverted.knowledge.surely_absent(keys[i]);
     if (!told || keys[i] == RecordKey::of_credentials())
@@ -273,6 +295,7 @@ Task<ReadResult> Outage::read(Diverted& diverted, std::span<const RecordKey> key
 }
 
 Task<EventPage> Outage::read_events(Diverted& diverted, const EventQuery& query) {
+  if (!diverted.seeded.load()) co_return read_shadow_events(diverted.session, query);
   EventPage page = co_await fallback_->read_events(diverted.session, query);
   const std::lock_guard lock(diverted.mutex);
   if (query.after + 1 < diverted.first_event)
@@ -285,6 +308,7 @@ ReadResult Outage::read_shadow(const SessionId& session, std::span<const RecordK
   const std::optional<SessionShadow> shadow = shadow_.find(session);
   if (!shadow || !shadow->live)
     throw primary_is_away("nothing is known here of this session", session.str());
+  check_deadline(*shadow, session, clock_.now());
   Knowledge knowledge;
   for (const auto& [key, record] : shadow->records) knowledge.see(key, record.has_value());
   ReadResult result;
@@ -328,7 +352,7 @@ EventPage Outage::read_shadow_events(const SessionId& session, const EventQuery&
 
 Task<SessionPage> Outage::list_sessions(const ListQuery& query) {
   SessionPage page = co_await fallback_->list_sessions(query);
-  std::erase_if(page.items, [&](const ListedSession& item) { return find(item.id) == nullptr; });
+  std::erase_if(page.items, [&](const ListedSession& item) { return !serves(item.id); });
   const auto position = [](const ListedSession& item) {
     return ListPosition{item.activity.expires, item.id.str()};
   };
@@ -339,8 +363,7 @@ Task<SessionPage> Outage::list_sessions(const ListQuery& query) {
     const bool comes_after = !query.after || before(*query.after, position(item));
     // Beyond the fallback's page its own sessions are not known yet.
     const bool within_page = !page.next || !before(*page.next, position(item));
-    if (comes_after && within_page && find(item.id) == nullptr)
-      page.items.push_back(std::move(item));
+    if (comes_after && within_page && !serves(item.id)) page.items.push_back(std::move(item));
   }
   std::sort(page.items.begin(), page.items.end(),
             [&](const auto& a, const auto& b) { return before(position(a), position(b)); });
@@ -355,8 +378,7 @@ Task<SessionPage> Outage::list_sessions(const ListQuery& query) {
 
 Task<ArchivePage> Outage::list_archive(const ListQuery& query) {
   ArchivePage page = co_await fallback_->list_archive(query);
-  std::erase_if(page.items,
-                [&](const ArchivedChain& item) { return find(item.id.session()) == nullptr; });
+  std::erase_if(page.items, [&](const ArchivedChain& item) { return !serves(item.id.session()); });
   page.provenance = provenance(clock_.now());
   page.provenance.partial = true;
   co_return page;

@@ -31,7 +31,8 @@ struct Diverted {
   const SessionId session;
   // Who changes or replays it; the others wait.
   const std::shared_ptr<AsyncMutex> turn = std::make_shared<AsyncMutex>();
-  std::atomic<bool> over{false};  // it is back at the primary; set before the fallback forgets it
+  std::atomic<bool> seeded{false};  // the fallback has it; before, the shadow tells of it
+  std::atomic<bool> over{false};    // it is back at the primary; set before the fallback forgets it
 
   // Of whoever has the turn.
   std::vector<JournalEntry> entries;  // in order; those set aside, too
@@ -45,6 +46,10 @@ struct Diverted {
   bool poisoned = false;
   // The primary has not gone the way of `entries`: equal versions don't mean equal records.
   bool diverged = false;
+  // The newest number of the primary's log, where it is known for now.
+  std::optional<std::uint64_t> primary_last;
+  // Behind this number events stand in the primary's log in other places than they were told here.
+  std::optional<std::uint64_t> renumbered_after;
 
   std::mutex mutex;
   // guarded by mutex
@@ -66,6 +71,8 @@ class Outage {
   // Nothing is diverted. One atomic read.
   [[nodiscard]] bool none() const { return count_.load(std::memory_order_acquire) == 0; }
   [[nodiscard]] std::shared_ptr<Diverted> find(const SessionId& session) const;
+  // Whether the fallback has it.
+  [[nodiscard]] bool serves(const SessionId& session) const;
   [[nodiscard]] std::shared_ptr<Diverted> find_or_divert(const SessionId& session);
   // In the order of their first entries.
   [[nodiscard]] std::vector<std::shared_ptr<Diverted>> all() const;
@@ -73,7 +80,8 @@ class Outage {
   // ---- the primary is away. The caller has the turn of `diverted`.
 
   // Journal, fallback, answer. Throws as a driver does, unavailable for what is not known.
-  Task<CommitResult> commit(Diverted& diverted, const Commit& commit);
+  // `attempted`: the primary was asked for it before.
+  Task<CommitResult> commit(Diverted& diverted, const Commit& commit, bool attempted);
   Task<bool> touch(Diverted& diverted, const Activity& activity);
   // A session that came to nothing is diverted no more.
   Task<void> drop_if_unused(Diverted& diverted);
@@ -112,14 +120,16 @@ class Outage {
  private:
   Task<void> seed(Diverted& diverted, const Commit& first);
   Task<void> rebuild(Diverted& diverted);
-  // False: the fallback refuses it.
-  Task<bool> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
+  // Why the fallback refuses it; nullopt: it does not.
+  Task<std::optional<ErrorCode>> rebuild_entry(Diverted& diverted, const JournalEntry& entry);
   Task<void> place_base(Diverted& diverted, const Commit& base);
   void announce(const Commit& commit, const UserId& user, const CommitResult& result);
   Task<std::uint64_t> append(Diverted& diverted, JournalKind kind,
-                             std::shared_ptr<const Commit> commit);
+                             std::shared_ptr<const Commit> commit, bool attempted);
   Task<void> remove_refused(Diverted& diverted);
-  Task<std::map<SessionId, std::vector<JournalEntry>>> waiting();
+  Task<void> remove_done(std::vector<std::uint64_t> ids);
+  std::map<SessionId, std::vector<JournalEntry>> waiting();
+  Task<void> remove_useless_bases();
 
   // ---- parts of replay
   void remember_break(const SessionId& session);
@@ -130,16 +140,23 @@ class Outage {
     [[nodiscard]] Clock::Monotonic deadline() const { return std::min(gate.deadline(), until); }
   };
   void check_time(Clock::Monotonic until, const SessionId& session) const;
-  // What was applied since the session was diverted; nullopt: the primary has lost the session.
-  Task<std::optional<std::set<std::string>>> operations_since(Diverted& diverted, Primary primary);
+  // The first event's number of each operation since the session was diverted; nullopt: the primary
+  // has lost the session.
+  using Operations = std::map<std::string, std::uint64_t>;
+  Task<std::optional<Operations>> operations_since(Diverted& diverted, Primary primary);
+  // Whether the primary's log, which ends too early, is an older state of the same.
+  Task<bool> is_older_state(Diverted& diverted, Primary primary, std::uint64_t last);
   Task<void> replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate);
   // Throws unavailable as long as the loss is not taken as a fact.
   void hold_loss(Diverted& diverted, bool lost) const;
-  Task<void> replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
-                          const Lineage& lineage);
+  // The number of its first event; nullopt: none as it was told here.
+  Task<std::optional<std::uint64_t>> replay_entry(Diverted& diverted, Primary primary,
+                                                  JournalEntry& entry, const Lineage& lineage);
   Task<bool> stands_as_known(Primary primary, const Commit& commit, const Lineage& lineage);
-  Task<bool> replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
-                           bool diverged);
+  // What it has come to; nullopt: to another commit.
+  Task<std::optional<CommitResult>> replay_commit(Diverted& diverted, Primary primary,
+                                                  const JournalEntry& entry,
+                                                  const Lineage& lineage);
   Task<void> replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage);
   Task<void> finish(Diverted& diverted);
   Task<void> set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
@@ -167,6 +184,7 @@ class Outage {
   std::map<SessionId, std::shared_ptr<Diverted>> sessions_;
   std::map<SessionId, Timestamp> breaks_;       // when replays ended that set something aside
   std::map<std::uint64_t, Timestamp> waiting_;  // entries, by id: when each was appended
+  std::vector<std::uint64_t> done_;             // replayed, but the journal could not be told yet
 };
 
 }  // namespace actionflows

@@ -11,15 +11,6 @@ namespace {
 // How often a rebased commit that meets yet another writer is tried.
 constexpr int max_rebases = 16;
 
-// The commit, to be applied once however often it is sent; owned by whoever sends it.
-auto sending(const std::shared_ptr<StorageDriver>& primary, Commit commit) {
-  commit.may_repeat = true;
-  const auto kept = std::make_shared<const Commit>(std::move(commit));
-  return [primary, kept](int) -> std::function<Task<CommitResult>()> {
-    return [primary, kept] { return primary->commit(*kept); };
-  };
-}
-
 auto reading(const std::shared_ptr<StorageDriver>& primary, const SessionId& session,
              std::vector<RecordKey> keys) {
   const auto kept = std::make_shared<const std::pair<SessionId, std::vector<RecordKey>>>(
@@ -100,6 +91,18 @@ bool nothing_waits(const std::vector<JournalEntry>& entries) {
   return std::all_of(entries.begin(), entries.end(), set_aside_or_base);
 }
 
+// Whether some of them is to be replayed for the first time: their outage is not over.
+bool is_live(const std::vector<JournalEntry>& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const JournalEntry& entry) {
+    return !set_aside_or_base(entry) && entry.kind != JournalKind::retried;
+  });
+}
+
+bool has_retried(const std::vector<JournalEntry>& entries) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const JournalEntry& entry) { return entry.kind == JournalKind::retried; });
+}
+
 // Whether the commit means records as they were in some version.
 bool relies_on_versions(const Commit& commit) {
   const auto has_version = [](const auto& each) { return each.version != 0; };
@@ -120,40 +123,49 @@ void advance(Lineage& lineage, const Commit& commit) {
 
 // All entries by session, bases and those set aside included, of the sessions that have some to
 // replay.
-Task<std::map<SessionId, std::vector<JournalEntry>>> Outage::waiting() {
+std::map<SessionId, std::vector<JournalEntry>> Outage::waiting() {
   std::map<SessionId, std::vector<JournalEntry>> by_session;
+  std::uint64_t poisoned = 0;
   for (JournalEntry& entry : journal_->entries()) {
+    if (!entry.poison.empty()) ++poisoned;
     const SessionId session = entry.commit->session;
     by_session[session].push_back(std::move(entry));
   }
-  std::uint64_t poisoned = 0;
-  std::vector<std::uint64_t> useless;
-  const auto nothing_to_replay = [&](const auto& session) {
-    const std::vector<JournalEntry>& entries = session.second;
-    const auto is_base = [](const auto& entry) { return entry.kind == JournalKind::base; };
-    if (std::all_of(entries.begin(), entries.end(), is_base))
-      for (const JournalEntry& entry : entries) useless.push_back(entry.id);
-    for (const JournalEntry& entry : entries)
-      if (!entry.poison.empty()) ++poisoned;
-    return nothing_waits(entries);
-  };
-  std::erase_if(by_session, nothing_to_replay);
-  if (!useless.empty()) co_await journal_->remove(useless);
+  std::erase_if(by_session, [](const auto& session) { return nothing_waits(session.second); });
   poisoned_.store(poisoned, std::memory_order_relaxed);
-  co_return by_session;
+  return by_session;
+}
+
+// Bases whose changes never came: only while nobody is about to append them.
+Task<void> Outage::remove_useless_bases() {
+  std::map<SessionId, std::vector<std::uint64_t>> bases;
+  std::set<SessionId> in_use;
+  for (const JournalEntry& entry : journal_->entries()) {
+    if (entry.kind == JournalKind::base) {
+      bases[entry.commit->session].push_back(entry.id);
+    } else {
+      in_use.insert(entry.commit->session);
+    }
+  }
+  for (const auto& [session, ids] : bases)
+    if (!in_use.contains(session)) co_await journal_->remove(ids);
 }
 
 Task<void> Outage::resume() {
   if (!journal_->damage().empty()) tell(journal_->damage());
+  co_await remove_useless_bases();
   std::size_t entries = 0;
-  std::map<SessionId, std::vector<JournalEntry>> left = co_await waiting();
+  std::map<SessionId, std::vector<JournalEntry>> left = waiting();
   for (auto& [session, all] : left) {
     std::vector<std::vector<JournalEntry>> outages = by_outage(std::move(all));
     std::vector<JournalEntry> last = std::move(outages.back());
     outages.pop_back();
-    // What waits of earlier ones somebody has let in again.
-    if (!std::all_of(outages.begin(), outages.end(), nothing_waits)) look_again_.store(true);
-    if (nothing_waits(last)) continue;
+    // What waits of those that are over somebody has let in again.
+    const bool live = is_live(last);
+    const bool retried = !live && !nothing_waits(last);
+    if (retried || !std::all_of(outages.begin(), outages.end(), nothing_waits))
+      look_again_.store(true);
+    if (!live) continue;
     const std::shared_ptr<Diverted> diverted = find_or_divert(session);
     diverted->entries = std::move(last);
     co_await rebuild(*diverted);
@@ -170,14 +182,20 @@ Task<void> Outage::rebuild(Diverted& diverted) {
   std::vector<JournalEntry> entries = std::exchange(diverted.entries, {});
   for (std::size_t i = 0; i < entries.size(); ++i) {
     JournalEntry& entry = entries[i];
+    entry.attempted = true;  // for all that is known
     if (entry.kind == JournalKind::base) {
       diverted.base_ids.push_back(entry.id);
       co_await place_base(diverted, *entry.commit);
+      const std::lock_guard lock(diverted.mutex);
+      diverted.since = entry.at;
       continue;
     }
-    const bool accepted = co_await rebuild_entry(diverted, entry);
-    // The process can have ended between the journal and the fallback's refusal: only the last.
-    const bool never_acknowledged = !accepted && i + 1 == entries.size();
+    const std::optional<ErrorCode> refused = co_await rebuild_entry(diverted, entry);
+    // The process can have ended between the journal and the fallback's refusal: only with the
+    // last, and only with what it would have refused then, too.
+    const bool never_acknowledged = refused && refused != ErrorCode::exhausted &&
+                                    i + 1 == entries.size() && entry.poison.empty() &&
+                                    entry.kind == JournalKind::change;
     if (never_acknowledged) {
       co_await journal_->remove(std::span(&entry.id, 1));
       continue;
@@ -189,9 +207,11 @@ Task<void> Outage::rebuild(Diverted& diverted) {
     diverted.poisoned |= !entry.poison.empty();
     diverted.entries.push_back(std::move(entry));
   }
+  diverted.seeded.store(true);
 }
 
-Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) {
+Task<std::optional<ErrorCode>> Outage::rebuild_entry(Diverted& diverted,
+                                                     const JournalEntry& entry) {
   try {
     if (entry.kind == JournalKind::touch) {
       co_await fallback_->touch(diverted.session, *entry.commit->activity);
@@ -202,9 +222,9 @@ Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) 
     }
   } catch (const StorageError& error) {
     if (is_failure(error)) throw;
-    co_return false;
+    co_return error.code();
   }
-  co_return true;
+  co_return std::nullopt;
 }
 
 // ---- replay -------------------------------------------------------------------------------------
@@ -213,18 +233,28 @@ Task<bool> Outage::rebuild_entry(Diverted& diverted, const JournalEntry& entry) 
 // before a replay was cut off is known again by its operation ids.
 Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until) {
   const Primary primary{gate, until};
-  const std::optional<std::set<std::string>> applied = co_await operations_since(diverted, primary);
+  // Of what was retried the others are no longer known.
+  diverted.diverged = diverted.poisoned || has_retried(diverted.entries);
+  diverted.renumbered_after.reset();
+  diverted.primary_last.reset();
+  const std::optional<Operations> applied = co_await operations_since(diverted, primary);
   hold_loss(diverted, !applied);
   {
     const std::lock_guard lock(diverted.mutex);
     diverted.knowledge.share();
   }
-  diverted.diverged = diverted.poisoned;
   Lineage lineage = diverted.lineage;
   Orphans orphans;
+  std::uint64_t next = diverted.seen_sequence + 1;  // the number of the next event, as told here
   for (JournalEntry& entry : diverted.entries) {
-    const bool change = entry.kind == JournalKind::change;
-    const bool done = change && applied && applied->contains(entry.commit->operation_id);
+    const bool change = entry.kind != JournalKind::touch;
+    const std::uint64_t told =
+        entry.commit->first_sequence != 0 ? entry.commit->first_sequence : next;
+    if (change) next = told + entry.commit->events.size();
+    std::optional<std::uint64_t> stands_at;
+    if (change && applied && applied->contains(entry.commit->operation_id))
+      stands_at = applied->at(entry.commit->operation_id);
+    const bool done = stands_at.has_value();
     const bool waits = !done && entry.poison.empty();
     const std::string why = applied ? orphans.touched_by(*entry.commit)
                                     : std::string("the primary storage has lost the session");
@@ -232,8 +262,10 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
       co_await set_aside(diverted, entry, why);
     } else if (waits && why.empty()) {
       check_time(until, diverted.session);
-      co_await replay_entry(diverted, primary, entry, lineage);
+      stands_at = co_await replay_entry(diverted, primary, entry, lineage);
     }
+    if (change && stands_at != told && !diverted.renumbered_after)
+      diverted.renumbered_after = told - 1;
     if (!entry.poison.empty()) orphans.note(*entry.commit);
     // Done in another place than it has here: before what stands before it.
     if (done) diverted.diverged = true;
@@ -246,32 +278,60 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
 void Outage::check_time(Clock::Monotonic until, const SessionId& session) const {
   const auto one_call = std::min(options_.attempt_timeout, options_.call_timeout / 4);
   if (until - clock_.monotonic() < one_call)
-    throw failure(ErrorCode::timeout, "the session's replay takes longer than the call may",
+    throw failure(ErrorCode::unavailable, "the session's replay takes longer than the call may",
                   "replay", session.str());
 }
 
 // Also by an earlier replay of this journal that did not come to its end, however many events ago.
-Task<std::optional<std::set<std::string>>> Outage::operations_since(Diverted& diverted,
-                                                                    Primary primary) {
-  std::set<std::string> operations;
+Task<std::optional<Outage::Operations>> Outage::operations_since(Diverted& diverted,
+                                                                 Primary primary) {
+  Operations operations;
   EventQuery query;
   const std::uint64_t seen = diverted.seen_sequence;
   query.after = seen > 0 ? seen - 1 : 0;
   for (;;) {
     const EventPage page = co_await primary.gate.call<EventPage>(
         reading_events(primary.gate.primary(), diverted.session, query), primary.deadline());
-    // A log that does not reach to where it was, or has another event there, is another's.
-    if (page.last_sequence < seen) co_return std::nullopt;
+    // A log that does not reach to where it was, or has another event there, is another's; unless
+    // the primary has gone back to an older state.
+    if (page.last_sequence < seen) {
+      const bool older = co_await is_older_state(diverted, primary, page.last_sequence);
+      if (!older) co_return std::nullopt;
+      diverted.diverged = true;
+      co_return operations;
+    }
     if (page.last_sequence == 0 && !begins_anew(diverted.entries)) co_return std::nullopt;
     for (const StoredEvent& event : page.events) {
       const bool known = event.sequence == seen && !diverted.seen_operation.empty();
       if (known && event.operation_id != diverted.seen_operation) co_return std::nullopt;
-      if (event.sequence > seen) operations.insert(event.operation_id);
+      if (event.sequence > seen) operations.emplace(event.operation_id, event.sequence);
     }
-    if (page.events.empty() || page.events.back().sequence >= page.last_sequence)
+    if (page.events.empty() || page.events.back().sequence >= page.last_sequence) {
+      diverted.primary_last = page.last_sequence;
       co_return operations;
+    }
     query.after = page.events.back().sequence;
   }
+}
+
+Task<bool> Outage::is_older_state(Diverted& diverted, Primary primary, std::uint64_t last) {
+  if (last == 0) co_return false;
+  EventQuery query;
+  query.after = last - 1;
+  query.limit = 1;
+  const EventPage there = co_await primary.gate.call<EventPage>(
+      reading_events(primary.gate.primary(), diverted.session, query), primary.deadline());
+  const EventPage here = co_await fallback_->read_events(diverted.session, query);
+  const auto is_known = [&](const EventPage& page) {
+    return !page.events.empty() && page.events.front().sequence == last &&
+           !page.events.front().operation_id.empty();
+  };
+  const bool same = is_known(there) && is_known(here) &&
+                    there.events.front().operation_id == here.events.front().operation_id;
+  if (same)
+    tell("primary storage has gone back to an older state of session " + diverted.session.str() +
+         ": its events after number " + std::to_string(last) + " are gone");
+  co_return same;
 }
 
 void Outage::hold_loss(Diverted& diverted, bool lost) const {
@@ -287,26 +347,33 @@ void Outage::hold_loss(Diverted& diverted, bool lost) const {
                   diverted.session.str());
 }
 
-Task<void> Outage::replay_entry(Diverted& diverted, Primary primary, JournalEntry& entry,
-                                const Lineage& lineage) {
+Task<std::optional<std::uint64_t>> Outage::replay_entry(Diverted& diverted, Primary primary,
+                                                        JournalEntry& entry,
+                                                        const Lineage& lineage) {
+  std::optional<std::uint64_t> stands_at;
   std::string why;
   try {
     if (entry.kind == JournalKind::touch) {
       co_await primary.gate.call<bool>(touching(primary.gate.primary(), *entry.commit),
                                        primary.deadline());
     } else {
-      const bool diverged = diverted.diverged && relies_on_versions(*entry.commit);
-      const bool diverges = co_await replay_commit(primary, *entry.commit, lineage, diverged);
-      if (diverges) diverted.diverged = true;
+      const std::optional<CommitResult> result =
+          co_await replay_commit(diverted, primary, entry, lineage);
+      if (result) stands_at = result->first_sequence;
+      // Found in another place than it has here, or in another form.
+      if (!result || result->repeated) diverted.diverged = true;
     }
     replayed_.fetch_add(1, std::memory_order_relaxed);
   } catch (const StorageError& error) {
-    if (is_failure(error)) throw;
+    // Also a primary that is full for now.
+    entry.attempted = true;
+    if (is_failure(error) || error.retryable) throw;
     why = error.message();
   }
-  if (why.empty()) co_return;
+  if (why.empty()) co_return stands_at;
   co_await set_aside(diverted, entry, why);
   diverted.diverged = true;
+  co_return std::nullopt;
 }
 
 // Whether all that the commit means is, byte for byte, what it was made from.
@@ -331,22 +398,37 @@ Task<bool> Outage::stands_as_known(Primary primary, const Commit& commit, const 
   co_return commit.archive.empty() && !commit.end_session;
 }
 
-// Whether it stands there in another place or in another form than here.
-Task<bool> Outage::replay_commit(Primary primary, const Commit& commit, const Lineage& lineage,
-                                 bool diverged) {
+Task<std::optional<CommitResult>> Outage::replay_commit(Diverted& diverted, Primary primary,
+                                                        const JournalEntry& entry,
+                                                        const Lineage& lineage) {
+  const Commit& commit = *entry.commit;
   bool fits = true;
-  if (diverged) fits = co_await stands_as_known(primary, commit, lineage);
-  if (fits) {
+  if (diverted.diverged && relies_on_versions(commit))
+    fits = co_await stands_as_known(primary, commit, lineage);
+  // What only appends would be applied twice by an attempt that comes late. Where the log's end is
+  // known that keeps it from it, and costs the primary less than looking for a repeat.
+  auto first = std::make_shared<Commit>(commit);
+  const bool guarded = only_appends(commit) && !entry.attempted && diverted.primary_last &&
+                       !commit.expected_last_sequence;
+  if (guarded) first->expected_last_sequence = diverted.primary_last;
+  first->may_repeat |= entry.attempted || (only_appends(commit) && !guarded);
+  for (bool conflicted = false; fits && !conflicted;) {
     try {
       const CommitResult result = co_await primary.gate.call<CommitResult>(
-          sending(primary.gate.primary(), commit), primary.deadline());
-      co_return result.repeated;
+          sending(primary.gate.primary(), first), primary.deadline());
+      diverted.primary_last = result.last_sequence;
+      co_return result;
     } catch (const StorageError& error) {
       if (error.code() != ErrorCode::conflict) throw;
     }
+    diverted.primary_last.reset();
+    conflicted = !guarded || first->may_repeat;
+    first = std::make_shared<Commit>(commit);
+    first->may_repeat = true;
   }
   co_await replay_rebased(primary, commit, lineage);
-  co_return true;
+  diverted.primary_last.reset();
+  co_return std::nullopt;
 }
 
 Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const Lineage& lineage) {
@@ -369,12 +451,17 @@ Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const L
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
     bool again = false;
     try {
+      auto commit_now = std::make_shared<Commit>(*std::move(rebased.commit));
+      commit_now->may_repeat = true;
       co_await primary.gate.call<CommitResult>(
-          sending(primary.gate.primary(), *std::move(rebased.commit)), primary.deadline());
+          sending(primary.gate.primary(), std::move(commit_now)), primary.deadline());
     } catch (const StorageError& error) {
-      again = error.code() == ErrorCode::conflict && attempt < max_rebases;
+      again = error.code() == ErrorCode::conflict;
       if (!again) throw;
     }
+    // Not a fault of the commit: it is tried again later.
+    if (again && attempt >= max_rebases)
+      throw failure(ErrorCode::unavailable, "others change the session all the time", "replay");
     if (again) continue;
     conflicts_.fetch_add(rebased.conflicts, std::memory_order_relaxed);
     co_return;
@@ -420,7 +507,7 @@ Task<void> Outage::finish(Diverted& diverted) {
     done.insert(done.end(), diverted.base_ids.begin(), diverted.base_ids.end());
   for (const JournalEntry& entry : diverted.entries)
     if (entry.poison.empty()) done.push_back(entry.id);
-  co_await journal_->remove(done);
+  co_await remove_done(std::move(done));
   diverted.over.store(true);
   bool was_diverted = false;  // not so an entry that somebody retried
   bool last = false;
@@ -434,20 +521,40 @@ Task<void> Outage::finish(Diverted& diverted) {
     for (const JournalEntry& entry : diverted.entries) waiting_.erase(entry.id);
   }
   if (was_diverted) co_await fallback_->erase_session(diverted.session);
+  if (diverted.renumbered_after) hub_.rewind(diverted.session, *diverted.renumbered_after);
   hub_.miss();
   if (last) tell("journal is replayed: all sessions are in the primary storage");
+}
+
+// What can't be removed holds nobody up: it is replayed, and known again by its operation ids.
+Task<void> Outage::remove_done(std::vector<std::uint64_t> ids) {
+  {
+    const std::lock_guard lock(mutex_);
+    ids.insert(ids.end(), done_.begin(), done_.end());
+    done_.clear();
+  }
+  std::optional<StorageError> failed;
+  try {
+    co_await journal_->remove(ids);
+  } catch (const StorageError& error) {
+    failed = error;
+  }
+  if (!failed) co_return;
+  tell("journal can't forget what is replayed: " + failed->message());
+  const std::lock_guard lock(mutex_);
+  done_.insert(done_.end(), ids.begin(), ids.end());
 }
 
 Task<void> Outage::replay_retried(Gate& gate) {
   const bool changed = co_await journal_->changed_by_others();
   if (changed) look_again_.store(true);
   if (!look_again_.load() || !gate.admits()) co_return;
-  std::map<SessionId, std::vector<JournalEntry>> retriable = co_await waiting();
+  std::map<SessionId, std::vector<JournalEntry>> retriable = waiting();
   for (auto& [session, entries] : retriable) {
     // Else once its own entries are through.
     if (find(session) == nullptr) co_await replay_outages(by_outage(std::move(entries)), gate);
   }
-  retriable = co_await waiting();
+  retriable = waiting();
   look_again_.store(!retriable.empty());
 }
 
@@ -462,6 +569,7 @@ Task<void> Outage::replay_outages(std::vector<std::vector<JournalEntry>> outages
         retried.base_ids.push_back(entry.id);
       } else {
         retried.poisoned |= !entry.poison.empty();
+        entry.attempted = true;
         retried.entries.push_back(std::move(entry));
       }
     }

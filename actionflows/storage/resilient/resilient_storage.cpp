@@ -6,6 +6,7 @@
 //   - else the call is served by what there is: the fallback or the shadow.
 #include "actionflows/storage/resilient/resilient_storage.hpp"
 
+#include "actionflows/storage/commit_checks.hpp"
 #include "actionflows/storage/resilient/gate.hpp"
 #include "actionflows/storage/resilient/outage.hpp"
 #include "actionflows/storage/resilient/subscription.hpp"
@@ -21,13 +22,6 @@
 
 namespace actionflows {
 namespace {
-
-// Whatever changes a record can't be applied twice: the second time it meets the version it made.
-// What only appends could.
-bool only_appends(const Commit& commit) {
-  return commit.puts.empty() && commit.erases.empty() && commit.archive.empty() &&
-         !commit.end_session;
-}
 
 class ResilientStorage final : public StorageDriver {
  public:
@@ -79,7 +73,9 @@ class ResilientStorage final : public StorageDriver {
                                        std::optional<StorageError> failed);
   Task<CommitResult> commit_the_long_way(const Commit& commit, Deadline deadline, int attempt,
                                          std::optional<StorageError> failed);
-  Task<CommitResult> commit_meanwhile(const Commit& commit, Deadline deadline);
+  // nullopt: the session is back at the primary.
+  Task<std::optional<CommitResult>> commit_meanwhile(const Commit& commit, Deadline deadline,
+                                                     bool attempted);
   Task<AsyncMutex::Guard> turn_of(const Diverted& diverted, Deadline deadline);
   // Returns once `session` is not diverted any more. Throws unavailable while the gate is shut.
   Task<void> settle(const SessionId& session, Deadline deadline);
@@ -168,7 +164,12 @@ Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, D
   }
   if (clock_.monotonic() >= deadline && error) std::rethrow_exception(error);
   gate_.count_rejection();
-  co_return co_await commit_meanwhile(commit, deadline);
+  const bool attempted = attempt > 1 || error != nullptr;
+  const std::optional<CommitResult> result = co_await commit_meanwhile(commit, deadline, attempted);
+  if (result) co_return *result;
+  gate_.check(deadline);
+  const int repeat = 2;  // an earlier attempt may have been applied
+  co_return co_await commit_the_long_way(commit, deadline, repeat, std::nullopt);
 }
 
 Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline deadline,
@@ -180,40 +181,30 @@ Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline d
   const bool asked_to_look = commit.may_repeat;
   if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
   const auto first = std::make_shared<const Commit>(std::move(commit));
-  const auto primary = gate_.primary();
-  const auto start = [primary, first](int n) -> std::function<Task<CommitResult>()> {
-    std::shared_ptr<const Commit> sent = first;
-    if (n > 1 && !first->may_repeat) {
-      auto again = std::make_shared<Commit>(*first);
-      again->may_repeat = true;
-      sent = again;
-    }
-    return [primary, sent] { return primary->commit(*sent); };
-  };
-  CommitResult result =
-      co_await gate_.call<CommitResult>(start, deadline, attempt, std::move(failed));
+  CommitResult result = co_await gate_.call<CommitResult>(sending(gate_.primary(), first), deadline,
+                                                          attempt, std::move(failed));
   // Found where an attempt of this very call had left it: that is no repeat to the caller.
   if (!asked_to_look) result.repeated = false;
   shadow_.note_commit(*first, result, first->at);
   co_return result;
 }
 
-Task<CommitResult> ResilientStorage::commit_meanwhile(const Commit& commit, Deadline deadline) {
-  for (;;) {
-    const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(commit.session);
-    const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
-    if (diverted->over.load()) continue;
-    std::optional<CommitResult> result;
-    std::exception_ptr failed;
-    try {
-      result = co_await outage_.commit(*diverted, commit);
-    } catch (const StorageError&) {
-      failed = std::current_exception();
-    }
-    co_await outage_.drop_if_unused(*diverted);
-    if (failed) std::rethrow_exception(failed);
-    co_return *result;
+Task<std::optional<CommitResult>> ResilientStorage::commit_meanwhile(const Commit& commit,
+                                                                     Deadline deadline,
+                                                                     bool attempted) {
+  const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(commit.session);
+  const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+  if (diverted->over.load()) co_return std::nullopt;
+  std::optional<CommitResult> result;
+  std::exception_ptr failed;
+  try {
+    result = co_await outage_.commit(*diverted, commit, attempted);
+  } catch (const StorageError&) {
+    failed = std::current_exception();
   }
+  co_await outage_.drop_if_unused(*diverted);
+  if (failed) std::rethrow_exception(failed);
+  co_return result;
 }
 
 Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Deadline deadline) {
@@ -225,7 +216,8 @@ Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Dead
   const std::unique_ptr<AsyncMutex::Guard> guard =
       co_await within<AsyncMutex::Guard>(std::move(wait), clock_, deadline - clock_.monotonic());
   if (!guard)
-    throw failure(ErrorCode::timeout, "the session's replay takes longer than the call may", "");
+    throw failure(ErrorCode::unavailable, "the session's replay takes longer than the call may",
+                  "");
   co_return std::move(*guard);
 }
 
@@ -315,29 +307,31 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
 
 void ResilientStorage::note_read(const SessionId& session, std::span<const RecordKey> keys,
                                  const ReadResult& result, Timestamp began) {
-  if (!result.owner) check_loss(session);
-  shadow_.note_read(session, keys, result, began, clock_.now());
+  const Timestamp now = clock_.now();
+  if (shadow_.note_read(session, keys, result, began, now, false)) return;
+  check_loss(session);
+  static_cast<void>(shadow_.note_read(session, keys, result, began, now, true));
 }
 
 // Absence is only believed where nothing speaks against it: a server that lost its data would make
-// every session absent.
+// every session absent, and one that came back with older data what has been added since.
 void ResilientStorage::check_loss(const SessionId& session) {
   const Timestamp now = clock_.now();
-  const std::optional<SessionShadow> shadow = shadow_.find(session);
-  if (!shadow || !shadow->live || shadow->activity.expires <= now) return;
+  const std::optional<Shadow::Sight> sight = shadow_.sight(session);
+  if (!sight || !sight->live || sight->expires <= now) return;
   bool hold = false;
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
     // What was there after one loss and is not now was lost in another.
-    first = !lost_since_ || shadow->seen > *lost_since_;
+    first = !lost_since_ || sight->seen > *lost_since_;
     if (first) lost_since_ = now;
     hold = now < *lost_since_ + options_.loss_hold;
   }
   if (first && options_.log)
     options_.log(
-        "primary storage has lost sessions that were there: what it does not find is "
-        "unavailable for now");
+        "primary storage has lost what was there, sessions or their latest changes: what it does "
+        "not find is unavailable for now");
   if (hold)
     throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "",
                   session.str());
@@ -345,6 +339,7 @@ void ResilientStorage::check_loss(const SessionId& session) {
 
 Task<EventPage> ResilientStorage::read_events(const SessionId& session, const EventQuery& query) {
   const Deadline deadline = gate_.deadline();
+  const Timestamp began = clock_.now();
   while (const std::shared_ptr<Diverted> diverted =
              outage_.none() ? nullptr : outage_.find(session)) {
     std::exception_ptr unknown;
@@ -366,7 +361,9 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
         return primary.read_events(kept->first, kept->second);
       };
       EventPage page = co_await ask<EventPage>(ask_it, deadline);
-      if (page.last_sequence == 0) check_loss(session);
+      const std::optional<Shadow::Sight> sight = shadow_.sight(session);
+      const bool less = sight && page.last_sequence < sight->last_sequence;
+      if (page.last_sequence == 0 || (less && began > sight->seen)) check_loss(session);
       shadow_.note_events(session, page, clock_.now());
       co_return page;
     }
@@ -382,7 +379,9 @@ Task<SessionPage> ResilientStorage::list_sessions(const ListQuery& query) {
     if (gate_.admits()) {
       const auto kept = std::make_shared<const ListQuery>(query);
       const auto ask_it = [kept](StorageDriver& primary) { return primary.list_sessions(*kept); };
-      co_return co_await ask<SessionPage>(ask_it, gate_.deadline());
+      SessionPage page = co_await ask<SessionPage>(ask_it, gate_.deadline());
+      page.provenance.partial = !outage_.none();  // those that wait for their replay may be missing
+      co_return page;
     }
   } catch (const StorageError& thrown) {
     if (!is_failure(thrown) || gate_.admits()) throw;
@@ -398,7 +397,9 @@ Task<ArchivePage> ResilientStorage::list_archive(const ListQuery& query) {
     if (gate_.admits()) {
       const auto kept = std::make_shared<const ListQuery>(query);
       const auto ask_it = [kept](StorageDriver& primary) { return primary.list_archive(*kept); };
-      co_return co_await ask<ArchivePage>(ask_it, gate_.deadline());
+      ArchivePage page = co_await ask<ArchivePage>(ask_it, gate_.deadline());
+      page.provenance.partial = !outage_.none();
+      co_return page;
     }
   } catch (const StorageError& thrown) {
     if (!is_failure(thrown) || gate_.admits()) throw;
@@ -443,21 +444,19 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
     if (!is_failure(thrown) || gate_.admits()) throw;
   }
   gate_.count_rejection();
-  for (;;) {
-    const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(session);
-    const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
-    if (diverted->over.load()) continue;
-    bool touched = false;
-    std::exception_ptr failed;
-    try {
-      touched = co_await outage_.touch(*diverted, activity);
-    } catch (const StorageError&) {
-      failed = std::current_exception();
-    }
-    co_await outage_.drop_if_unused(*diverted);
-    if (failed) std::rethrow_exception(failed);
-    co_return touched;
+  const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(session);
+  const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+  if (diverted->over.load()) co_return co_await touch(session, activity);
+  bool touched = false;
+  std::exception_ptr failed;
+  try {
+    touched = co_await outage_.touch(*diverted, activity);
+  } catch (const StorageError&) {
+    failed = std::current_exception();
   }
+  co_await outage_.drop_if_unused(*diverted);
+  if (failed) std::rethrow_exception(failed);
+  co_return touched;
 }
 
 Task<std::uint64_t> ResilientStorage::prune_events(const SessionId& session,
@@ -532,12 +531,21 @@ void ResilientStorage::start_keeper() {
 }
 
 Task<void> ResilientStorage::keep() {
+  constexpr std::chrono::minutes told_again{1};
+  std::string told;
+  Deadline told_at;
   for (;;) {
     try {
       co_await keep_once();
-    } catch (const StorageError& error) {
-      if (options_.log && !is_failure(error))
-        options_.log("journal can't be replayed: " + error.message());
+    } catch (const std::exception& error) {
+      const auto* const known = dynamic_cast<const StorageError*>(&error);
+      const std::string why = known != nullptr ? known->message() : error.what();
+      const bool passes = known != nullptr && is_failure(*known);
+      if (!passes && (why != told || clock_.monotonic() > told_at + told_again)) {
+        told = why;
+        told_at = clock_.monotonic();
+        if (options_.log) options_.log("journal can't be replayed: " + why);
+      }
     }
     co_await clock_.sleep_for(options_.keeper_interval);
   }
@@ -592,7 +600,7 @@ Task<void> ResilientStorage::replay_some(std::shared_ptr<Replaying> replaying) {
     try {
       const AsyncMutex::Guard turn = co_await diverted.turn->lock();
       if (!diverted.over.load()) co_await outage_.replay(diverted, gate_, Deadline::max());
-    } catch (const StorageError&) {
+    } catch (const std::exception&) {
       const std::lock_guard lock(replaying->mutex);
       if (!replaying->error) replaying->error = std::current_exception();
     }

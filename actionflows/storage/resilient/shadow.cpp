@@ -125,9 +125,14 @@ void Shadow::bound(Shard& shard) const {
   }
 }
 
-void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys,
-                       const ReadResult& result, Timestamp began, Timestamp now) {
-  if (!result.owner) return forget(session);  // nothing stands under this id
+bool Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys,
+                       const ReadResult& result, Timestamp began, Timestamp now, bool believed) {
+  if (!result.owner) {  // nothing stands under this id
+    const std::optional<Sight> known = sight(session);
+    if (known && known->live && known->expires > now && !believed) return false;
+    forget(session);
+    return true;
+  }
   Shard& shard = shard_of(session);
   const std::lock_guard lock(shard.mutex);
   Kept& kept = place(shard, session);
@@ -135,7 +140,11 @@ void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys
   const bool shorter = result.last_sequence < shadow.last_sequence;
   if (shorter && began <= shadow.seen) {  // a later answer overtook this one
     shard.bytes += kept.bytes;
-    return;
+    return true;
+  }
+  if (shorter && shadow.live && shadow.activity.expires > now && !believed) {
+    shard.bytes += kept.bytes;
+    return false;
   }
   if (shorter) {  // another session stands under this id
     shadow = {};
@@ -158,6 +167,7 @@ void Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys
   shadow.seen = now;
   shard.bytes += kept.bytes;
   bound(shard);
+  return true;
 }
 
 void Shadow::note_commit(const Commit& commit, const CommitResult& result, Timestamp now) {
@@ -241,6 +251,15 @@ std::optional<SessionShadow> Shadow::find(const SessionId& session) const {
   const auto found = shard.sessions.find(session.str());
   if (found == shard.sessions.end()) return std::nullopt;
   return found->second->shadow;
+}
+
+std::optional<Shadow::Sight> Shadow::sight(const SessionId& session) const {
+  const Shard& shard = shard_of(session);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.sessions.find(session.str());
+  if (found == shard.sessions.end()) return std::nullopt;
+  const SessionShadow& shadow = found->second->shadow;
+  return Sight{shadow.live, shadow.activity.expires, shadow.last_sequence, shadow.seen};
 }
 
 std::vector<ListedSession> Shadow::list(const std::optional<UserId>& user,

@@ -41,15 +41,25 @@ class Shadow {
  public:
   explicit Shadow(ShadowOptions options);
 
-  // What the primary answered; to a read that began at `began`.
-  void note_read(const SessionId& session, std::span<const RecordKey> keys,
-                 const ReadResult& result, Timestamp began, Timestamp now);
+  // What the primary answered; to a read that began at `began`. False: it tells less than was
+  // known, nothing of a live session or a shorter log; that is noted only when it is `believed`.
+  [[nodiscard]] bool note_read(const SessionId& session, std::span<const RecordKey> keys,
+                               const ReadResult& result, Timestamp began, Timestamp now,
+                               bool believed);
   void note_commit(const Commit& commit, const CommitResult& result, Timestamp now);
   void note_events(const SessionId& session, const EventPage& page, Timestamp now);
   // Nothing known of it is true any more.
   void forget(const SessionId& session);
 
   [[nodiscard]] std::optional<SessionShadow> find(const SessionId& session) const;
+  // The same without its records and events.
+  struct Sight {
+    bool live;
+    Timestamp expires;
+    std::uint64_t last_sequence;
+    Timestamp seen;
+  };
+  [[nodiscard]] std::optional<Sight> sight(const SessionId& session) const;
   // All live sessions that fit, in no order.
   [[nodiscard]] std::vector<ListedSession> list(const std::optional<UserId>& user,
                                                 const std::optional<std::string>& state) const;

@@ -219,7 +219,13 @@ void SqliteJournal::fail(const Group& group, const DatabaseFailure& failed) {
     return;
   }
   if (failed.code == SQLITE_IOERR) break_off(failed);
-  for (Change* change : group) change->error = journal_error(failed);
+  StorageError told = journal_error(failed);
+  // What is damaged here is nothing that the caller asked for.
+  if (told.code() == ErrorCode::corrupt) {
+    told = failure(ErrorCode::unavailable, told.message(), told.operation);
+    told.set_cause(failed.message);
+  }
+  for (Change* change : group) change->error = told;
 }
 
 // Nothing is written any more: after an error of the disk nobody knows what it holds.

@@ -53,8 +53,7 @@ class ResilientSubscription final : public Subscription {
       } else {
         batch = co_await next_of_both(wait);
       }
-      const bool something = !batch.wakeups.empty() || batch.missed;
-      if (something || std::chrono::steady_clock::now() >= end) co_return batch;
+      if (!batch.empty() || std::chrono::steady_clock::now() >= end) co_return batch;
     }
   }
 

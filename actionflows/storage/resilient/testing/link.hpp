@@ -2,10 +2,12 @@
 // before a call reaches the store, or after it was done, when only its answer gets lost.
 #pragma once
 
+#include "actionflows/base/error.hpp"
 #include "actionflows/storage/driver.hpp"
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace actionflows::test {
@@ -20,11 +22,15 @@ class Link final : public StorageDriver {
 
   std::shared_ptr<StorageDriver> store;
   Hook hook;
+  std::optional<StorageError> refusal;  // of every commit, and of nothing else
 
   Task<ReadResult> read(const SessionId& session, std::span<const RecordKey> keys) override {
     return around(store->read(session, keys));
   }
-  Task<CommitResult> commit(const Commit& commit) override { return around(store->commit(commit)); }
+  Task<CommitResult> commit(const Commit& commit) override {
+    if (refusal) throw StorageError(*refusal);
+    return around(store->commit(commit));
+  }
   Task<SessionPage> list_sessions(const ListQuery& query) override {
     return around(store->list_sessions(query));
   }

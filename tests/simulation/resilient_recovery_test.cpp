@@ -1,0 +1,497 @@
+// Back from an outage: replay, losses, what is set aside, processes that end in between.
+#include "tests/simulation/resilient_fixture.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace actionflows {
+namespace {
+
+// ---- and back -----------------------------------------------------------------------------------
+
+TEST_F(ResilientStorageTest, ReplaysInOrderUnderTheOperationIdsOfThen) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann).put(chain(1)));
+  lose(a);
+  commit(a, Change(s1).operation("first").put(chain(1), 1));
+  commit(a, Change(s1).operation("second").put(chain(1), 2).put(step(1, 1)));
+  commit(a, Change(s2).operation("third").create(ann).only_if(Precondition::fresh));
+  heal(a);
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 3u);
+  EXPECT_TRUE(record(*store, s2, session_record));
+  const auto events = run(store->read_events(s1, {})).events;
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1].operation_id, "first");
+  EXPECT_EQ(events[2].operation_id, "second");
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+  EXPECT_EQ(resilience(a).replayed, 3u);
+  EXPECT_EQ(run(a.driver->read(s1, {})).provenance.source, Source::memory);
+}
+
+TEST_F(ResilientStorageTest, AWriteToADivertedSessionReplaysItFirst) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann).put(chain(1)));
+  lose(a);
+  commit(a, Change(s1).put(chain(1), 1));
+  a.way = Way::up;
+  // The breaker is closed by the probe; what the keeper would replay next, the write does itself.
+  while (resilience(a).breaker != "closed") pass(50ms);
+  commit(a, Change(s1).put(chain(1), 2));
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 3u);
+}
+
+TEST_F(ResilientStorageTest, AnAmbiguousCommitThatWasJournaledIsAppliedOnce) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.way = Way::loses_answers;
+  Change append(s1);
+  append.operation("once").repeat();
+  for (int n = 0; n < 5; ++n) try {
+      commit(a, append);
+    } catch (const StorageError&) {
+    }
+  EXPECT_EQ(resilience(a).breaker, "open");
+  commit(a, append);
+  heal(a);
+  EXPECT_EQ(operations(s1)["once"], 1);
+}
+
+TEST_F(ResilientStorageTest, ReplayIsNotDoneTwiceHoweverMuchHappenedSince) {
+  auto journal = make_memory_journal();
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("once"));
+  // What another instance's replay of the same entry has done, and 300 events since.
+  Change same(s1);
+  same.operation("once").at = clock.now();
+  run(store->commit(same));
+  Change many(s1);
+  many.event_count(300).at = clock.now();
+  run(store->commit(many));
+  heal(a);
+  EXPECT_EQ(operations(s1)["once"], 1);
+}
+
+TEST_F(ResilientStorageTest, WhatCannotBeMergedIsSetAsideAndTheRestGoesOn) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann).put(chain(1)));
+  lose(a);
+  commit(a, Change(s1).operation("lost").put(chain(1), 1));
+  commit(a, Change(s1).operation("kept"));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1), 1).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  EXPECT_EQ(operations(s1)["lost"], 0);
+  EXPECT_EQ(operations(s1)["kept"], 1) << "an event alone has nothing to merge";
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+}
+
+TEST_F(ResilientStorageTest, ADeletedSessionDoesNotComeBack) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  run(store->commit(Change(s1, clock.now()).end()));
+  heal(a);
+  EXPECT_FALSE(run(store->read(s1, {})).live);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+}
+
+TEST_F(ResilientStorageTest, TouchesMoveTheDeadlineAfterwards) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  const Timestamp later = clock.now() + 72h;
+  EXPECT_TRUE(run(a.driver->touch(s1, {clock.now(), later})));
+  heal(a);
+  EXPECT_EQ(run(store->read(s1, {})).activity.expires, later);
+}
+
+TEST_F(ResilientStorageTest, ALostSessionIsUnavailableAtFirst) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  EXPECT_EQ(a.lines.size(), 1u);
+  EXPECT_FALSE(run(a.driver->read(s2, {})).live) << "of this one nothing was known";
+  pass(31s);
+  EXPECT_FALSE(run(a.driver->read(s1, {})).live);
+}
+
+TEST_F(ResilientStorageTest, ASecondLossIsHeldLikeTheFirst) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  pass(60s);
+  EXPECT_FALSE(run(a.driver->read(s1, {})).live);
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  EXPECT_EQ(a.lines.size(), 2u);
+}
+
+TEST_F(ResilientStorageTest, ALostSessionIsNotToldAsAbsentByOtherCallsEither) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  a.link->store = make_memory_storage();
+  EXPECT_CODE(run(a.driver->read_events(s1, {})), ErrorCode::unavailable);
+  EXPECT_CODE(run(a.driver->touch(s1, {clock.now(), clock.now() + 48h})), ErrorCode::unavailable);
+  pass(31s);
+  EXPECT_TRUE(run(a.driver->read_events(s1, {})).events.empty());
+  EXPECT_FALSE(run(a.driver->touch(s1, {clock.now(), clock.now() + 48h})));
+}
+
+// It was rebased onto nothing and set aside as "ended" at once.
+TEST_F(ResilientStorageTest, TheJournalOfALostSessionWaitsForIt) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("waits"));
+  commit(a, Change(s2).operation("goes on").create(ann).only_if(Precondition::fresh));
+  const auto lost = std::exchange(a.link->store, make_memory_storage());
+  a.way = Way::up;
+  pass(20s);
+  EXPECT_TRUE(record(*a.link->store, s2, session_record)) << "others don't wait for it";
+  EXPECT_EQ(resilience(a).poisoned, 0u);
+  a.link->store = lost;  // it was another server that answered
+  pass(1s);
+  EXPECT_EQ(operations(s1)["waits"], 1);
+}
+
+TEST_F(ResilientStorageTest, WhatIsLostForGoodIsSetAsideAndToldSo) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("lost"));
+  a.link->store = make_memory_storage();
+  heal(a);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+  EXPECT_NE(a.lines.back().find("replayed"), std::string::npos);
+  EXPECT_NE(a.lines[a.lines.size() - 2].find("has lost the session"), std::string::npos);
+  EXPECT_FALSE(run(a.driver->read(s1, {})).live);
+}
+
+// ---- a primary that is full, crowded or older ---------------------------------------------------
+
+// Redis at its memory limit answered each entry with an error that is none of the entry's, and all
+// were set aside.
+TEST_F(ResilientStorageTest, AFullPrimaryIsWaitedFor) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("waits"));
+  fill(a);
+  pass(61s);
+  EXPECT_EQ(resilience(a).poisoned, 0u);
+  EXPECT_EQ(resilience(a).journal_entries, 1u);
+  a.link->refusal.reset();
+  pass(1s);
+  EXPECT_EQ(operations(s1)["waits"], 1);
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+}
+
+// What was shown of the session silently became absent.
+TEST_F(ResilientStorageTest, APrimaryThatGoesBackToAnOlderStateIsNoticed) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  commit(a, Change(s1).put(chain(1)));
+  const std::shared_ptr<StorageDriver> older = make_memory_storage();
+  run(older->commit(Change(s1, clock.now()).create(ann)));
+  a.link->store = older;
+  clock.advance(1s);
+  EXPECT_CODE(record(*a.driver, s1, chain(1)), ErrorCode::unavailable);
+  ASSERT_EQ(a.lines.size(), 1u);
+  EXPECT_NE(a.lines[0].find("has lost what was there"), std::string::npos);
+  EXPECT_CODE(run(a.driver->read_events(s1, {})), ErrorCode::unavailable);
+  pass(31s);
+  EXPECT_FALSE(record(*a.driver, s1, chain(1)));
+  EXPECT_EQ(run(a.driver->read_events(s1, {})).events.size(), 1u);
+}
+
+// All that was written in the outage was set aside, for one event that was lost before it.
+TEST_F(ResilientStorageTest, WhatFollowsAnOlderStateIsRebasedOntoIt) {
+  Instance& a = start();
+  const Change creation = Change(s1).create(ann);
+  commit(a, creation);
+  commit(a, Change(s1).operation("lost"));
+  lose(a);
+  commit(a, Change(s1).operation("kept").put(chain(1)));
+  const std::shared_ptr<StorageDriver> older = make_memory_storage();
+  Change again = creation;
+  again.at = clock.now();
+  again.activity = Activity{clock.now(), clock.now() + 24h};
+  run(older->commit(again));
+  store = a.link->store = older;
+  heal(a);
+  EXPECT_EQ(resilience(a).poisoned, 0u);
+  EXPECT_TRUE(record(*store, s1, chain(1)));
+  EXPECT_EQ(operations(s1)["kept"], 1);
+  EXPECT_EQ(operations(s1)["lost"], 0);
+}
+
+// ---- who follows meanwhile ----------------------------------------------------------------------
+
+// The one's event took the number under which another's had been shown, and was never shown itself.
+TEST_F(ResilientStorageTest, WhoFollowsIsToldWhereEventsHaveGotOtherNumbers) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  const auto subscription = run(a.driver->subscribe(s1));
+  lose(a);
+  commit(a, Change(s1).operation("here"));
+  Change elsewhere(s1);
+  elsewhere.operation("elsewhere").at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  std::optional<std::uint64_t> rewind;
+  for (int n = 0; n < 5 && !rewind; ++n) rewind = run(subscription->next(10ms)).rewind;
+  EXPECT_EQ(rewind, 1u);
+  EXPECT_EQ(run(a.driver->read_events(s1, {})).events.back().operation_id, "here");
+}
+
+TEST_F(ResilientStorageTest, WhoFollowsIsNotSentBackWhereAllStandsAsItWasTold) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  const auto subscription = run(a.driver->subscribe(s1));
+  lose(a);
+  commit(a, Change(s1));
+  commit(a, Change(s1).put(chain(1)));
+  heal(a);
+  for (int n = 0; n < 5; ++n) EXPECT_FALSE(run(subscription->next(10ms)).rewind);
+}
+
+TEST_F(ResilientStorageTest, AListIsPartialUntilAllIsReplayed) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s2).create(ann).only_if(Precondition::fresh));
+  fill(a);
+  pass(61s);
+  EXPECT_TRUE(run(a.driver->list_sessions({})).provenance.partial);
+  a.link->refusal.reset();
+  pass(1s);
+  EXPECT_FALSE(run(a.driver->list_sessions({})).provenance.partial);
+}
+
+// Another instance may have moved it.
+TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEnd) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  clock.advance(25h);
+  EXPECT_CODE(run(a.driver->read(s1, {})), ErrorCode::unavailable);
+  EXPECT_CODE(commit(a, Change(s1)), ErrorCode::unavailable);
+}
+
+// ---- what a commit that was set aside has left --------------------------------------------------
+
+// The other's chain stood in just the version that the later commit expected of this one's.
+TEST_F(ResilientStorageTest, AnothersRecordIsNotTakenForOneThatWasSetAside) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("made").put(chain(1)));
+  commit(a, Change(s1).operation("changed").put(chain(1), 1, Bytes("{}")));
+  commit(a, Change(s1).operation("erased").erase(chain(1), 2));
+  commit(a, Change(s1).operation("noted"));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1)).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 1u);
+  EXPECT_EQ(operations(s1)["made"] + operations(s1)["changed"] + operations(s1)["erased"], 0);
+  EXPECT_EQ(operations(s1)["noted"], 1);
+  EXPECT_EQ(resilience(a).poisoned, 3u);
+}
+
+TEST_F(ResilientStorageTest, AnothersSessionGetsNothingOfOneThatWasSetAside) {
+  Instance& a = start();
+  lose(a);
+  commit(a, Change(s1).create(ann).only_if(Precondition::fresh));
+  commit(a, Change(s1).operation("noted"));
+  run(store->commit(Change(s1, clock.now()).create(*UserId::parse("bob"))));
+  heal(a);
+  EXPECT_EQ(operations(s1)["noted"], 0);
+  EXPECT_EQ(resilience(a).poisoned, 2u);
+}
+
+// The fallback was made of the first outage's base, refused the second's commit, and so this was
+// taken for one that had never been acknowledged.
+TEST_F(ResilientStorageTest, AProcessEndsInTheOutageAfterOneThatLeftSomethingSetAside) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("aside").put(chain(1)));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1)).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  commit(a, Change(s1).put(chain(2)));
+  run(a.driver->read(s1, std::vector{session_record, chain(2)}));
+  lose(a);
+  commit(a, Change(s1).operation("kept").put(chain(2), 1));
+  Instance& b = start(open_journal(path));
+  b.way = Way::down;
+  EXPECT_EQ(record(*b.driver, s1, chain(2))->version, 2u);
+  heal(b);
+  EXPECT_EQ(operations(s1)["kept"], 1);
+  EXPECT_EQ(record(*store, s1, chain(2))->version, 2u);
+}
+
+// They were taken for a commit of the last moment that had not been acknowledged, and removed.
+TEST_F(ResilientStorageTest, WhatIsRetriedWhileNoProcessRunsIsKept) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("applied").put(chain(1)));
+  commit(a, Change(s1).operation("aside").put(chain(1), 1, Bytes("no object")));
+  Change elsewhere(s1);
+  elsewhere.put(chain(1)).at = clock.now();
+  run(store->commit(elsewhere));
+  heal(a);
+  ASSERT_EQ(resilience(a).poisoned, 2u);
+  std::vector<std::uint64_t> aside;
+  const auto journal = open_journal(path);
+  for (const JournalEntry& entry : journal->entries())
+    if (!entry.poison.empty()) aside.push_back(entry.id);
+  run(journal->remove(std::span(aside).first(1)));
+  ASSERT_TRUE(journal->retry(aside.back()));
+  Instance& b = start(open_journal(path));
+  pass(2s);
+  EXPECT_EQ(resilience(b).poisoned, 1u) << "it still can't be applied, and is not forgotten";
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 1u) << "nor taken for the other's record";
+}
+
+// ---- a process that ends in between -------------------------------------------------------------
+
+TEST_F(ResilientStorageTest, GoesOnFromTheJournalOfTheProcessBefore) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  commit(a, Change(s1).create(ann).put(chain(1)));
+  lose(a);
+  EXPECT_EQ(to_string(commit(a, Change(s1).operation("one").put(chain(1), 1)).durability),
+            "journal");
+  commit(a, Change(s2).operation("two").create(ann).only_if(Precondition::fresh));
+  Instance& b = start(open_journal(path));
+  b.way = Way::down;
+  EXPECT_EQ(record(*b.driver, s1, chain(1))->version, 2u);
+  EXPECT_EQ(record(*b.driver, s2, session_record)->version, 1u);
+  lose(b);
+  commit(b, Change(s1).operation("three").put(chain(1), 2));
+  heal(b);
+  EXPECT_EQ(record(*store, s1, chain(1))->version, 3u);
+  EXPECT_EQ(operations(s1)["one"] + operations(s1)["three"] + operations(s2)["two"], 3);
+}
+
+TEST_F(ResilientStorageTest, GoesOnWithAReplayThatWasCutOffAnywhere) {
+  for (int cut = 0; cut < 8; ++cut) {
+    store = make_memory_storage();
+    const test::Folder folder = test::Folder::in_memory();
+    const std::string path = folder.path("journal.db");
+    Instance& a = start(open_journal(path));
+    commit(a, Change(s1).create(ann));
+    lose(a);
+    for (int n = 0; n < 6; ++n) commit(a, Change(s1).operation("op" + std::to_string(n)));
+    // From some moment of the replay on nothing of this process reaches anything.
+    int left = 2 * cut + 3;
+    a.link->hook = [&](Moment) -> Task<void> {
+      if (--left < 0) throw StorageError(ErrorCode::unavailable, "cut off");
+      co_return;
+    };
+    pass(6s);
+    Instance& b = start(open_journal(path));
+    heal(b);
+    for (const auto& [operation, count] : operations(s1)) EXPECT_EQ(count, 1) << operation;
+    EXPECT_EQ(operations(s1).size(), 7u);
+  }
+}
+
+// ---- two that were away at the same time, with real records -------------------------------------
+
+class TwoInstancesTest : public ResilientStorageTest {
+ protected:
+  struct User {
+    Instance* instance;
+    std::unique_ptr<Storage> storage;
+  };
+
+  User user() {
+    Instance& instance = start();
+    auto shown = std::make_unique<Link>(
+        std::shared_ptr<StorageDriver>(instance.driver.get(), [](StorageDriver*) {}));
+    return {&instance,
+            std::make_unique<Storage>(std::move(shown), StorageOptions{}, clock, random)};
+  }
+
+  void verify(Storage& storage) {
+    EventLog log(storage);
+    const Verification found = run(log.verify(s1));
+    EXPECT_EQ(found.outcome, Verification::Outcome::equal)
+        << (found.differences.empty() ? "" : found.differences.front());
+  }
+
+  ChainData two_steps() {
+    ChainData data;
+    data.title = "both";
+    data.steps.resize(2);
+    data.steps[0].action = "one";
+    data.steps[1].action = "two";
+    return data;
+  }
+};
+
+TEST_F(TwoInstancesTest, ConvergeAndTellOfEachConflict) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  run(b.storage->get_session(s1));
+  lose(*a.instance);
+  lose(*b.instance);
+  run(a.storage->update_session(s1, SessionUpdate().set(&Session::title, "from a")));
+  run(a.storage->update_session(s1, SessionUpdate().set(&Session::cwd, "/a")));
+  run(b.storage->update_session(s1, SessionUpdate().set(&Session::title, "from b")));
+  run(b.storage->update_session(s1, SessionUpdate().set(&Session::hostname, "b")));
+  heal(*a.instance);
+  heal(*b.instance);
+  const Session seen_by_a = run(a.storage->get_session(s1)).value();
+  const Session seen_by_b = run(b.storage->get_session(s1)).value();
+  EXPECT_EQ(seen_by_a, seen_by_b);
+  EXPECT_EQ(seen_by_a.cwd, "/a");
+  EXPECT_EQ(seen_by_a.hostname, "b");
+  const EventList events = run(a.storage->read_events(s1));
+  EXPECT_EQ(events.items.size(), 5u + 2u);
+  std::string conflicts;
+  for (const Event& event : events.items)
+    if (event.type.str() == "session:reconciled") conflicts += event.data->view();
+  EXPECT_NE(conflicts.find(R"("applied":{"title":"from b"})"), std::string::npos) << conflicts;
+  EXPECT_NE(conflicts.find(R"("replaced":{"title":"from a"})"), std::string::npos) << conflicts;
+  EXPECT_EQ(resilience(*b.instance).conflicts, 1u);
+  verify(*a.storage);
+}
+
+TEST_F(TwoInstancesTest, EndedStatesStayEnded) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  run(b.storage->get_session(s1));
+  lose(*b.instance);
+  run(b.storage->update_session(s1, SessionUpdate().set(&Session::state, SessionState::paused)));
+  run(a.storage->update_session(s1, SessionUpdate().set(&Session::state, SessionState::completed)));
+  heal(*b.instance);
+  EXPECT_EQ(run(a.storage->get_session(s1))->state, SessionState::completed);
+  verify(*a.storage);
+}
+
+}  // namespace
+}  // namespace actionflows
