@@ -3,6 +3,7 @@
 #include "actionflows/services/chain_service.hpp"
 #include "actionflows/services/session_service.hpp"
 #include "actionflows/services/step_service.hpp"
+#include "actionflows/storage/wakeup_hub.hpp"
 #include "tests/support/typed_storage.hpp"
 
 #include <thread>
@@ -116,6 +117,29 @@ TEST_F(Logs, ThatBeganAnewAreReadFromTheirBeginning) {
   make_session();
   EXPECT_TRUE(run(follower->next(0ms)).restarted);
   EXPECT_EQ(numbers(run(follower->next(0ms))), Numbers{1});
+}
+
+TEST_F(Logs, ThatWereRenumberedAreReadAgainFromThere) {
+  note(5);
+  WakeupHub hub(10);
+  EventFollower follower(storage(), s, 0, hub.subscribe(s));
+  EXPECT_EQ(run(follower.next(0ms)).events.size(), 6u);
+  hub.rewind(s, 4);
+  const EventFollower::Batch batch = run(follower.next(10s));
+  EXPECT_TRUE(batch.restarted);
+  EXPECT_EQ(batch.resumes_after, 4u);
+  EXPECT_TRUE(batch.events.empty());
+  EXPECT_EQ(numbers(run(follower.next(0ms))), (Numbers{5, 6}));
+}
+
+TEST_F(Logs, ThatWereRenumberedFartherOnGoOn) {
+  note(5);
+  WakeupHub hub(10);
+  EventFollower follower(storage(), s, 2, hub.subscribe(s));
+  run(follower.next(0ms, 2));
+  hub.rewind(s, 5);
+  EXPECT_EQ(numbers(run(follower.next(10s))), (Numbers{5, 6}));
+  EXPECT_FALSE(run(follower.next(10ms)).restarted);
 }
 
 TEST_F(Logs, TellTheirFollowersWhatCannotBeRead) {

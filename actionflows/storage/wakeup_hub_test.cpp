@@ -49,6 +49,19 @@ TEST_F(Hub, WakesThoseWhoFollowTheSessionOrAll) {
   EXPECT_EQ(next(*of_all), "");
 }
 
+TEST_F(Hub, SendsBackWhoFollowsASessionAndTellsTheOthersToLook) {
+  const auto of_a = follow("a");
+  const auto of_b = follow("b");
+  const auto of_all = follow();
+  hub->rewind(*SessionId::parse("a"), 7);
+  hub->rewind(*SessionId::parse("a"), 5);
+  hub->rewind(*SessionId::parse("a"), 6);
+  EXPECT_EQ(run(of_a->next(10s)).rewind, 5u) << "the farthest back";
+  EXPECT_TRUE(run(of_a->next(0ms)).empty());
+  EXPECT_TRUE(run(of_b->next(0ms)).empty());
+  EXPECT_EQ(next(*of_all), "missed");
+}
+
 TEST_F(Hub, TellsOfWhomAndWhat) {
   const auto subscription = follow();
   publish("a", 7, "step:completed");

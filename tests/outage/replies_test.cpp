@@ -83,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(
         "CLUSTERDOWN The cluster is down", "TRYAGAIN Multiple keys request during rehashing",
         "MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.",
         "NOREPLICAS Not enough good replicas to write.", "BUSY Redis is busy running a script.",
-        "UNKILLABLE Sorry the script already executed write commands against the dataset."));
+        "UNKILLABLE Sorry the script already executed write commands against the dataset.",
+        "ERR max number of clients reached"));
 
 // The backend is there, and has answered: neither repeated nor kept away from.
 TEST_F(OutageReplies, WhatIsAnAnswerIsToldAndOpensNothing) {
@@ -120,6 +121,7 @@ TEST_F(OutageReplies, WhatIsRefusedForGoodIsNotTriedAgainAndOpensTheCircuit) {
     EXPECT_EQ(attempts, 1) << reply;
   }
   EXPECT_FALSE(is_open());
+  server.answer_all_by({.bytes = error_reply("WRONGPASS invalid username-password pair")});
   EXPECT_EQ(run(commit_new(driver(), s)).durability.level, DurabilityLevel::memory);
   EXPECT_TRUE(is_open());
 }

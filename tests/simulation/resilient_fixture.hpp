@@ -57,11 +57,12 @@ struct Instance {
   std::unique_ptr<StorageDriver> driver;
 };
 
-// A journal of which is known how many calls wait for its thread.
+// A journal of which is known how many calls wait for its thread; and that fails to remove when it
+// is told to.
 class CountedJournal final : public Journal {
  public:
-  CountedJournal(std::unique_ptr<Journal> real, int& waiting)
-      : real_(std::move(real)), waiting_(waiting) {}
+  CountedJournal(std::unique_ptr<Journal> real, int& waiting, const bool& removes)
+      : real_(std::move(real)), waiting_(waiting), removes_(removes) {}
 
   Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
                              Timestamp at) override {
@@ -69,6 +70,7 @@ class CountedJournal final : public Journal {
     co_return co_await real_->append(kind, commit, at);
   }
   Task<void> remove(std::span<const std::uint64_t> ids) override {
+    if (!removes_ && !ids.empty()) throw StorageError(ErrorCode::unavailable, "the disk is gone");
     const Count count(waiting_);
     co_await real_->remove(ids);
   }
@@ -96,6 +98,7 @@ class CountedJournal final : public Journal {
 
   const std::unique_ptr<Journal> real_;
   int& waiting_;
+  const bool& removes_;
 };
 
 class ResilientStorageTest : public testing::Test {
@@ -127,8 +130,8 @@ class ResilientStorageTest : public testing::Test {
     options.log = [&instance](std::string_view line) { instance.lines.emplace_back(line); };
     instance.driver = make_resilient_storage(
         instance.link, make_memory_storage(),
-        std::make_unique<CountedJournal>(std::move(journal), waiting_for_journals), options, clock,
-        random);
+        std::make_unique<CountedJournal>(std::move(journal), waiting_for_journals, journals_remove),
+        options, clock, random);
     return instance;
   }
 
@@ -189,6 +192,7 @@ class ResilientStorageTest : public testing::Test {
   }
 
   int waiting_for_journals = 0;
+  bool journals_remove = true;
   FakeClock clock;
   SeededRandom random{1};
   std::shared_ptr<StorageDriver> store = make_memory_storage();

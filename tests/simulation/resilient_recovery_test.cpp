@@ -372,6 +372,45 @@ TEST_F(ResilientStorageTest, WhatIsRetriedWhileNoProcessRunsIsKept) {
   EXPECT_EQ(record(*store, s1, chain(1))->version, 1u) << "nor taken for the other's record";
 }
 
+// ---- a journal that fails -----------------------------------------------------------------------
+
+TEST_F(ResilientStorageTest, WhatTheFallbackRefusesIsNotReplayed) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  commit(a, Change(s1).create(ann).put(chain(1)));
+  lose(a);
+  EXPECT_CODE(commit(a, Change(s1).operation("refused").put(chain(1), 7)), ErrorCode::conflict);
+  journals_remove = false;
+  EXPECT_CODE(commit(a, Change(s1).operation("refused, too").put(chain(1), 7)),
+              ErrorCode::conflict);
+  EXPECT_CODE(commit(a, Change(s1).operation("behind it")), ErrorCode::unavailable);
+  journals_remove = true;
+  commit(a, Change(s1).operation("kept"));
+  std::vector<std::string> kept;
+  for (const JournalEntry& entry : open_journal(path)->entries())
+    if (entry.kind == JournalKind::change) kept.push_back(entry.commit->operation_id);
+  EXPECT_EQ(kept, std::vector<std::string>{"kept"});
+  heal(a);
+  EXPECT_EQ(operations(s1)["kept"], 1);
+  EXPECT_EQ(operations(s1)["refused"] + operations(s1)["refused, too"], 0);
+}
+
+// Sessions that were wholly replayed stayed diverted, and their writes failed.
+TEST_F(ResilientStorageTest, AJournalThatCannotForgetHoldsNobodyUp) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("meanwhile"));
+  journals_remove = false;
+  heal(a);
+  EXPECT_EQ(operations(s1)["meanwhile"], 1);
+  EXPECT_EQ(run(a.driver->read(s1, {})).provenance.source, Source::memory);
+  commit(a, Change(s1).operation("afterwards"));
+  EXPECT_EQ(operations(s1)["afterwards"], 1);
+  EXPECT_NE(a.lines.at(a.lines.size() - 2).find("can't forget"), std::string::npos);
+}
+
 // ---- a process that ends in between -------------------------------------------------------------
 
 TEST_F(ResilientStorageTest, GoesOnFromTheJournalOfTheProcessBefore) {
