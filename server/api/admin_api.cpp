@@ -158,6 +158,11 @@ Task<Response> AdminApi::metrics(Request&) {
   const auto show = [&](const char* name, const char* help, std::uint64_t value) {
     metrics_.gauge(name, help).set(static_cast<std::int64_t>(value));
   };
+  const auto count = [&](const char* name, const char* help, std::uint64_t total) {
+    http::Counter& counter = metrics_.counter(name, help);
+    const std::lock_guard lock(totals_mutex_);
+    if (total > counter.value()) counter.add(total - counter.value());
+  };
   show("actionflows_storage_up", "Whether the storage answers.", health.ok ? 1 : 0);
   show("actionflows_storage_sessions", "Live sessions.", health.sessions);
   show("actionflows_storage_bytes", "Memory or disk that the storage occupies.", health.bytes);
@@ -166,18 +171,21 @@ Task<Response> AdminApi::metrics(Request&) {
          resilience->breaker == "closed" ? 0
          : resilience->breaker == "open" ? 2
                                          : 1);
-    show("actionflows_primary_attempts", "Calls that reached the primary storage.",
-         resilience->attempts);
-    show("actionflows_primary_retries", "Those of them that repeated a failed one.",
-         resilience->retries);
-    show("actionflows_primary_rejections", "Calls that the open breaker kept from it.",
-         resilience->rejections);
+    count("actionflows_primary_attempts_total", "Calls that reached the primary storage.",
+          resilience->attempts);
+    count("actionflows_primary_retries_total", "Those of them that repeated a failed one.",
+          resilience->retries);
+    count("actionflows_primary_rejections_total", "Calls that the open breaker kept from it.",
+          resilience->rejections);
     show("actionflows_journal_entries", "Acknowledged, not yet in the primary storage.",
          resilience->journal_entries);
-    show("actionflows_journal_replayed", "Journal entries that were replayed.",
-         resilience->replayed);
-    show("actionflows_journal_conflicts", "Fields or records that both sides had changed.",
-         resilience->conflicts);
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(resilience->journal_age);
+    show("actionflows_journal_age_seconds", "Of the oldest of them.",
+         static_cast<std::uint64_t>(age.count()));
+    count("actionflows_journal_replayed_total", "Journal entries that were replayed.",
+          resilience->replayed);
+    count("actionflows_journal_conflicts_total", "Fields or records that both sides had changed.",
+          resilience->conflicts);
     show("actionflows_journal_poisoned", "Journal entries set aside.", resilience->poisoned);
   }
   co_return Response(200, http::Metrics::content_type, metrics_.text());

@@ -8,6 +8,8 @@
 #include "server/http/request.hpp"
 #include "server/http/response.hpp"
 
+#include <mutex>
+
 namespace actionflows::api {
 
 // Thread-safety: shared objects: safe. Services and metrics must outlive it.
@@ -27,9 +29,10 @@ class AdminApi {
   Task<http::Response> metrics(http::Request& request);
   Task<http::Response> openapi(http::Request& request);
 
-  Services& services_;      // constant after construction
-  http::Metrics& metrics_;  // likewise
-  Bytes openapi_;           // constant after add_to
+  Services& services_;       // constant after construction
+  http::Metrics& metrics_;   // likewise
+  std::mutex totals_mutex_;  // held while a counter is brought up to a total
+  Bytes openapi_;            // constant after add_to
 };
 
 }  // namespace actionflows::api

@@ -19,10 +19,10 @@ namespace {
 
 // Sanitizers make a sequence slower by an order of magnitude.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int most_sequences = 1'500;
+constexpr int most_sequences = 1'000;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int most_sequences = 1'500;
+constexpr int most_sequences = 1'000;
 #else
 constexpr int most_sequences = 1'000'000;
 #endif

@@ -167,6 +167,10 @@ TEST(Outage, NoClientSeesAFalseAnswerAndNothingAcknowledgedIsLost) {
   EXPECT_EQ(ready.status, 200);
   EXPECT_THAT(ready.body, AllOf(HasSubstr("\"breaker\":\"open\""), HasSubstr("\"breakerSince\":"),
                                 HasSubstr("\"durability\":\"journal\"")));
+  EXPECT_THAT(ask(server.url(), "GET", "/metrics").body,
+              AllOf(HasSubstr("\nactionflows_primary_breaker 2\n"),
+                    HasSubstr("# TYPE actionflows_primary_rejections_total counter\n"),
+                    HasSubstr("\nactionflows_journal_age_seconds ")));
   EXPECT_EQ(ask(server.url(), "GET", "/v1/sessions/nobody").status, 503);
   EXPECT_EQ(ask(server.url(), "POST", "/v1/sessions/s0/token").status, 503) << "fails closed";
   redis.restart(RedisServer::Data::kept);
