@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -686,6 +687,33 @@ TEST(RedisTls, AnAuthorityThatCantBeReadIsRefusedAtOnce) {
   } catch (const StorageError& error) {
     EXPECT_EQ(error.code(), ErrorCode::unavailable);
   }
+}
+
+// An attempt that could not be begun was once the last one.
+TEST(RedisTls, AnAuthorityThatCantBeReadForATimeIsReadAgain) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  RedisServer server(server_options);
+  const Folder folder;
+  Log log;
+  RedisOptions options = server.storage_options();
+  const std::string kept = options.ca_file;
+  options.ca_file = folder.path("ca.pem");
+  std::filesystem::copy_file(kept, options.ca_file);
+  options.log = log.sink();
+  options.reconnect_max = 200ms;
+  const auto driver = make_redis_storage(options);
+  EXPECT_FALSE(error_of(driver->subscribe(std::nullopt)));
+  std::filesystem::remove(options.ca_file);
+  server.restart(Data::kept);
+  EXPECT_TRUE(wait_until([&] {
+    return log.text().find("the certificates to trust can't be read") != std::string::npos;
+  }));
+  std::this_thread::sleep_for(300ms);  // for the subscriber to have tried, too
+  std::filesystem::copy_file(kept, options.ca_file);
+  EXPECT_TRUE(wait_until([&] { return !error_of(driver->read(session_named("s"), {})); }));
+  EXPECT_TRUE(wait_until([&] { return !error_of(driver->subscribe(std::nullopt)); }));
 }
 
 // ---- replicas -----------------------------------------------------------------------------------

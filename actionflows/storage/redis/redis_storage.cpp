@@ -487,6 +487,9 @@ Task<Health> RedisStorage::health() {
     for (const Texts& info : infos)
       bytes[info_field(info.at(0), "run_id")] = to_count(info_field(info.at(0), dataset_field));
     for (const auto& [server, size] : bytes) health.bytes += size;
+    // Calls are served without, so it is no reason to turn away from this server.
+    if (const auto deaf = subscriber_.trouble())
+      health.detail = "wake-ups are not heard: " + deaf->message();
     if (const auto loss = store_.loss()) tell(*loss);
   } catch (const StorageError& error) {
     tell(error.message());
@@ -499,10 +502,10 @@ Task<Health> RedisStorage::health() {
 Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<SessionId> session) {
   const auto deadline = client_.deadline();
   if (!subscriber_.listening()) {
-    const bool listening =
+    const std::optional<StorageError> refused =
         co_await asio::co_spawn(client_.first_lane().context(),
                                 subscriber_.wait_until_listening(deadline), asio::use_awaitable);
-    if (!listening) throw to_storage_error(LinkFailure::refused, "subscribe", {});
+    if (refused) throw *refused;
   }
   if (!session) co_return wakeups_.subscribe(std::nullopt);
   // From where it stands now its log is looked at, too: so a wake-up that is lost is found.
