@@ -1,5 +1,7 @@
 // RedisStorage on one real server: what a server does to its clients, and what they must not
 // notice.
+#include "actionflows/storage/redis/keys.hpp"
+#include "actionflows/storage/redis/scripts.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/seed.hpp"
@@ -402,6 +404,59 @@ TEST(RedisData, SweepsPassOverWhatCantBeRead) {
   EXPECT_FALSE(result.more);
 }
 
+// What expires could not be named once, and no log was removed any more.
+TEST(RedisSweeps, AreDoneInPartWhereAPartFails) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId live = session_named("a");
+  run(driver->commit(Change(live, now).create(user_named("ann"))));
+  const SessionId ended = session_named("b");
+  run(driver->commit(Change(ended, now).create(user_named("ann"))));
+  run(driver->commit(Change(ended, now).end()));
+  const redis::Keys keys("af");
+  EXPECT_EQ(server.text({"SET", keys.claims(redis::shard_of(live)), "not ours"}), "OK");
+  SweepQuery query;
+  query.now = now + 24h * 8;
+  EXPECT_EQ(run(driver->sweep(query)).logs_removed, 1u);
+  EXPECT_EQ(error_of(driver->sweep(query)).value().code(), ErrorCode::corrupt);
+}
+
+TEST(RedisSweeps, CorrectAnEntryThatIsTooEarly) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId s = session_named("s");
+  run(driver->commit(Change(s, now).create(user_named("ann")).put(chain(1))));
+  run(driver->commit(Change(s, now).move_to_archive(1)));
+  const std::string index = redis::Keys("af").archived(redis::shard_of(s));
+  EXPECT_EQ(server.text({"ZADD", index, "-1000", "s.c1"}), "0");
+  SweepQuery query;
+  query.now = now;
+  EXPECT_EQ(run(driver->sweep(query)).chains_removed, 0u);
+  EXPECT_EQ(server.text({"ZSCORE", index, "s.c1"}), std::to_string(-to_unix_milliseconds(now)));
+}
+
+// Once all were dropped together, also those of whom another instance was just told.
+TEST(RedisSweeps, KeepClaimsOfOthersUntilTheirTime) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto first = open(server);
+  const auto second = open(server);
+  const SessionId s = live_session(*first);
+  SweepQuery query;
+  query.now = test_start + 2h;
+  query.limit = 1;
+  EXPECT_EQ(run(first->sweep(query)).expired, std::vector{s});
+  const std::string claims = redis::Keys("af").claims(redis::shard_of(s));
+  for (int i = 0; i < 200; ++i) server.text({"HSET", claims, "x" + std::to_string(i), "1 another"});
+  EXPECT_THAT(run(second->sweep(query)).expired, IsEmpty());
+  EXPECT_EQ(server.text({"HLEN", claims}), "1");
+  EXPECT_THAT(run(second->sweep(query)).expired, IsEmpty());
+}
+
 // Each of the expired sessions is named to one of four instances, which end it.
 TEST(RedisSweeps, OfSeveralInstancesDoNothingTwice) {
   NEEDS_REDIS();
@@ -456,6 +511,9 @@ TEST(RedisData, FullMemoryIsExhaustedAndASessionCanStillBeEnded) {
   EXPECT_TRUE(error->retryable);
   EXPECT_TRUE(run(driver->read(s, {})).live);
   EXPECT_EQ(last_sequence(*driver, s), 1u);
+  SweepQuery query;
+  query.now = test_start + 2h;
+  EXPECT_EQ(run(driver->sweep(query)).expired, std::vector{s});
   const auto refused = error_of(driver->commit(Change(s).end()));
   EXPECT_FALSE(refused) << refused->message();
   EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "0"}), "OK");

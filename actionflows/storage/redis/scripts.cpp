@@ -366,14 +366,15 @@ return {'removed'}
 )lua";
 
 // ARGV: chain number, the latest time of archiving that is past its retention. Answers nothing
-// where there is no such chain, "early", or the chain's user.
+// where there is no such chain, "early" and when it was archived, or "removed" and the chain's
+// user.
 constexpr std::string_view drop_chain = R"lua(
 local m = read_meta()
 local chain = 'c' .. ARGV[1]
 local kept = redis.call('HGET', archive, chain .. '.at')
 if not kept then return {} end
 local when, user = string.match(kept, '^(%S+) (.*)$')
-if tonumber(when) > tonumber(ARGV[2]) then return {'early'} end
+if tonumber(when) > tonumber(ARGV[2]) then return {'early', when} end
 local steps = tonumber(redis.call('HGET', archive, chain .. '.n') or '0')
 local fields = {chain, chain .. '.at', chain .. '.n'}
 for step = 1, steps do fields[#fields + 1] = chain .. '.s' .. step end
@@ -424,6 +425,8 @@ local now, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local due = redis.call('ZREVRANGEBYSCORE', index, '+inf', string.format('%.0f', -now), 'LIMIT', 0,
                        math.min(10 * count + 10, 4000))
 if #due == 0 then return {0} end
+-- First a write that a server with full memory does not refuse: it lets the others through, then.
+redis.call('PEXPIRE', claims, 60000)
 local held = redis.call('HMGET', claims, unpack(due))
 local taken, left = {0}, 0
 for i, member in ipairs(due) do
@@ -438,8 +441,12 @@ for i, member in ipairs(due) do
     end
   end
 end
--- Claims on what has ended are of no use: whatever is still due is claimed again.
-if redis.call('HLEN', claims) > 20 * count + 100 then redis.call('DEL', claims) end
+if redis.call('HLEN', claims) > 20 * count + 100 then
+  local all = redis.call('HGETALL', claims)
+  for i = 1, #all, 2 do
+    if tonumber(string.match(all[i + 1], '^%S+')) <= now then redis.call('HDEL', claims, all[i]) end
+  end
+end
 redis.call('PEXPIRE', claims, 60000)
 taken[1] = left
 return taken
