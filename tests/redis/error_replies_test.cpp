@@ -1,6 +1,7 @@
 // What the driver makes of each error reply and of each way to lose an answer, as a server that
 // says it on purpose.
 #include "actionflows/storage/redis/errors.hpp"
+#include "actionflows/storage/redis/scripts.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/fake_redis.hpp"
 #include "tests/support/wait_until.hpp"
@@ -8,6 +9,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
+#include <optional>
 #include <string>
 
 namespace actionflows::test {
@@ -153,6 +157,32 @@ TEST_F(RedisReplies, ACallOfSeveralStepsHasOneDeadline) {
     static_cast<void>(error_of(std::move(call)));
     EXPECT_LE(std::chrono::steady_clock::now() - start, 550ms) << name;
   }
+}
+
+// The reply to a script that is known by its digest.
+FakeRedis::Handler to_scripts(
+    std::function<std::optional<std::string>(const std::string& digest)> reply) {
+  return [=](const FakeRedis::Command& command) -> std::optional<FakeRedis::Answer> {
+    if (command[0] != "EVALSHA") return std::nullopt;
+    const auto bytes = reply(command.at(1));
+    if (!bytes) return std::nullopt;
+    return FakeRedis::Answer{.bytes = *bytes};
+  };
+}
+
+// An entry that could not be written was once taken for one that was new.
+TEST_F(RedisReplies, AnEntryThatWasRefusedIsPutAgain) {
+  std::atomic<int> entries = 0;
+  server.answer_by(to_scripts([&](const std::string& digest) -> std::optional<std::string> {
+    if (digest == redis::scripts().commit.sha()) return bulk_reply("ok 1 1 0 7200000 0 1  ann");
+    if (digest != redis::scripts().index_put.sha()) return std::nullopt;
+    return ++entries <= 2 ? error_reply("MISCONF can't persist") : ":1\r\n";
+  }));
+  run(driver().commit(Change(s).create(user_named("ann"))));
+  EXPECT_EQ(entries, 4);
+  run(driver().commit(Change(session_named("new")).create(user_named("ann"))));
+  EXPECT_EQ(entries, 6);
+  server.answer_by({});
 }
 
 // ---- connecting ---------------------------------------------------------------------------------

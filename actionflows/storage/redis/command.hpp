@@ -64,6 +64,8 @@ class Command {
   Command(std::string_view name, std::string_view key, Sink& sink);
   // A script with its keys, all of one slot. What the keys point at must outlive the call.
   Command(const Script& script, std::initializer_list<std::string_view> keys, Sink& sink);
+  // The same with one key, which is copied.
+  Command(const Script& script, const std::string& key, Sink& sink);
   Command(Command&&) noexcept = default;
 
   // A text that must outlive the call; one that is copied, joined from parts; a number.

@@ -65,13 +65,13 @@ std::uint64_t to_count(const std::string& text) {
   return value;
 }
 
-// Whether a commit's entries for its session were new: "0", something stood there, of an earlier
-// life or of a commit that was refused, and its time may be another.
+// Whether a commit's entries for its session were new. Else something stood there, of an earlier
+// life or of a commit that was refused, and its time may be another; or nothing could be written.
 struct Entered {
   Texts of_user;
   Texts of_all;
 
-  [[nodiscard]] bool something_stood() const { return of_user.at(0) == "0" || of_all.at(0) == "0"; }
+  [[nodiscard]] bool anew() const { return of_user.at(0) == "1" && of_all.at(0) == "1"; }
 };
 
 class RedisStorage final : public StorageDriver {
@@ -106,7 +106,7 @@ class RedisStorage final : public StorageDriver {
   void enter(Commands& commands, const Commit& commit, const std::optional<UserId>& owner,
              Entered& entered) const;
   Task<void> settle(const Commit& commit, const CommitAnswer::Applied& done,
-                    std::optional<UserId> owner, bool something_stood, Call::TimePoint deadline);
+                    std::optional<UserId> owner, bool entered, Call::TimePoint deadline);
   Task<void> look_after();
   Task<void> look_at_followed();
   void report(const std::string& line) const {
@@ -313,7 +313,7 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   done.result.durability.level = DurabilityLevel::redis;
   if (options_.wait_replicas > 0 && command.replicas() >= options_.wait_replicas)
     done.result.durability.replicas = command.replicas();
-  co_await settle(commit, done, owner, entered.something_stood(), deadline);
+  co_await settle(commit, done, owner, entered.anew(), deadline);
   co_return done.result;
 }
 
@@ -357,7 +357,7 @@ void RedisStorage::enter(Commands& commands, const Commit& commit,
 // What a commit leaves to do. It has been applied, so nothing here can fail it: what is not done is
 // put right by readers and sweeps.
 Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applied& done,
-                                std::optional<UserId> owner, bool something_stood,
+                                std::optional<UserId> owner, bool entered,
                                 Call::TimePoint deadline) {
   if (done.result.repeated) co_return;
   const std::string& name = commit.session.str();
@@ -366,9 +366,11 @@ Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applie
   if (done.old_user) remove_entry(commands, keys_.user(*done.old_user), name);
   if (commit.end_session) {
     put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention);
-    remove_entry(commands, keys_.user(done.user), name);
-    remove_entry(commands, keys_.sessions(shard), name);
-  } else if ((done.moved && (something_stood || !creates_session(commit))) || done.old_user) {
+    // Only this life's: its id may be in use again.
+    const Timestamp until = done.result.activity.expires;
+    remove_entry(commands, keys_.user(done.user), name, until);
+    remove_entry(commands, keys_.sessions(shard), name, until);
+  } else if ((done.moved && !(entered && creates_session(commit))) || done.old_user) {
     put_entry(commands, keys_.user(done.user), name, done.result.activity.expires);
     put_entry(commands, keys_.sessions(shard), name, done.result.activity.expires);
   }

@@ -203,7 +203,7 @@ end
 
 -- From here on nothing refuses. When its memory is full a server stops a script at its first write,
 -- where that could need more: so what makes room begins with one that can't.
-if flag('x') and m.live then redis.call('PERSIST', hash) end
+if flag('x') and m.live then redis.call('PEXPIRE', hash, text(grace)) end
 local pairs_to_set = {}
 for i = puts, erases - 1, 3 do
   pairs_to_set[#pairs_to_set + 1] = ARGV[i]
@@ -416,6 +416,30 @@ end
 return redis.call('ZRANGE', key, low, low + count - 1, 'WITHSCORES')
 )lua";
 
+// KEYS: an index. ARGV: score, name, when the index expires, "NX": an entry that stands stays as it
+// is, or nothing. Answers 1 where there was none. In one script, so that no index is left without a
+// time to live.
+constexpr std::string_view index_put = R"lua(
+local index, score, name = KEYS[1], ARGV[1], ARGV[2]
+local added
+if ARGV[4] == 'NX' then
+  added = redis.call('ZADD', index, 'NX', score, name)
+else
+  added = redis.call('ZADD', index, score, name)
+end
+redis.call('PEXPIREAT', index, ARGV[3])
+return added
+)lua";
+
+// KEYS: an index. ARGV: name, the lowest and the highest score (empty: any) that it may have.
+// Another was written by somebody else since it was looked at, and stays.
+constexpr std::string_view index_remove = R"lua(
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) < tonumber(ARGV[2]) then return 0 end
+if ARGV[3] ~= '' and tonumber(score) > tonumber(ARGV[3]) then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
+)lua";
+
 // KEYS: an index of sessions, its claims. ARGV: now, count, instance, until. Names members that are
 // past their time and claims them for the instance until then, so that no other takes them
 // meanwhile. Answers how many are left unclaimed beyond the count, and the members.
@@ -462,9 +486,17 @@ Script::Script(std::string source) : source_(std::move(source)), sha_(sha1_of(so
 
 const Scripts& scripts() {
   static const Scripts all{
-      with_common(commit),       with_common(touch),         with_common(read_events),
-      with_common(prune_events), with_common(erase_session), with_common(drop_log),
-      with_common(drop_chain),   Script(std::string(list)),  Script(std::string(claim)),
+      with_common(commit),
+      with_common(touch),
+      with_common(read_events),
+      with_common(prune_events),
+      with_common(erase_session),
+      with_common(drop_log),
+      with_common(drop_chain),
+      Script(std::string(list)),
+      Script(std::string(index_put)),
+      Script(std::string(index_remove)),
+      Script(std::string(claim)),
   };
   return all;
 }

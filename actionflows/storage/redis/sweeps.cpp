@@ -136,7 +136,7 @@ Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
     if (unreadable || (!meta && !each.meta.at(0).empty())) {
       put_entry(repairs, index, each.id.str(), sweep.query.now + damaged_again);
     } else if (!meta || !meta->live) {
-      remove_entry(repairs, index, each.id.str());
+      remove_due_entry(repairs, index, each.id.str(), sweep.query.now);
     } else if (meta->until > sweep.query.now) {
       put_entry(repairs, index, each.id.str(), meta->until);
     } else {
@@ -201,7 +201,7 @@ Task<void> remove_logs(Sweep& sweep) {
     } else if (verdict.at(0) == "early") {  // it has ended once more since
       put_entry(entries, index, name, from_unix_milliseconds(verdict.number(1)));
     } else {
-      remove_entry(entries, index, name);
+      remove_due_entry(entries, index, name, sweep.query.now);
       if (verdict.at(0) == "removed") ++sweep.result.logs_removed;
     }
   }
@@ -235,11 +235,11 @@ Task<void> remove_chains(Sweep& sweep) {
       put_entry(entries, index, name, from_unix_milliseconds(verdict.number(1)));
       continue;
     }
-    remove_entry(entries, index, name);
+    remove_due_entry(entries, index, name, until);
     if (verdict.at(0) != "removed") continue;
     ++sweep.result.chains_removed;
     if (const auto user = UserId::parse(verdict.at(1)))
-      remove_entry(entries, sweep.keys.chains(*user), name);
+      remove_due_entry(entries, sweep.keys.chains(*user), name, until);
   }
   co_await run(sweep, entries);
 }
