@@ -535,6 +535,51 @@ TEST(RedisData, EveryKeyExpiresByItself) {
   }
 }
 
+// A log without a session that says so once made every later read of it fail.
+TEST(RedisData, ALogExpiresWithItsSessionAndGoesOnWhereItIsGone) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId s = session_named("s");
+  run(driver->commit(Change(s, now).create(user_named("ann")).put(chain(1))));
+  run(driver->commit(Change(s, now).move_to_archive(1)));
+  run(driver->commit(Change(s, now).end()));
+  const auto lasts = [&](const char* key) { return std::stoll(server.text({"PTTL", key})); };
+  EXPECT_NEAR(static_cast<double>(lasts("af:{s}")), static_cast<double>(lasts("af:{s}:log")), 1000);
+
+  const SessionId other = live_session(*driver, "other");
+  EXPECT_EQ(server.text({"DEL", "af:{other}:log"}), "1");
+  EXPECT_EQ(run(driver->commit(Change(other).event_count(2))).first_sequence, 2u);
+  const EventPage page = run(driver->read_events(other, {}));
+  EXPECT_EQ(page.first_sequence, 2u);
+  EXPECT_EQ(page.last_sequence, 3u);
+  EXPECT_EQ(page.events.size(), 2u);
+  EXPECT_GT(lasts("af:{other}:log"), 0);
+}
+
+// What was removed because a look at it found nothing could be of a life that had just begun.
+TEST(RedisData, OnlyTheEntryThatWasSeenIsRemoved) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  const redis::Keys keys("af");
+  const std::string index = keys.sessions(redis::shard_of(s));
+  const std::string until = server.text({"ZSCORE", index, "s"});
+  const auto leave = [&](const std::string& low, const std::string& high) {
+    return server.text(
+        {"EVAL", redis::scripts().index_remove.source(), "1", index, "s", low, high});
+  };
+  const std::string later = std::to_string(std::stoll(until) - 1);
+  const std::string earlier = std::to_string(std::stoll(until) + 1);
+  EXPECT_EQ(leave(later, later), "0");
+  EXPECT_EQ(leave(earlier, earlier), "0");
+  EXPECT_EQ(leave(earlier, ""), "0");
+  EXPECT_EQ(leave(until, until), "1");
+  EXPECT_EQ(leave(until, until), "0");
+}
+
 TEST(RedisData, PrefixesAndDatabasesShareNothing) {
   NEEDS_REDIS();
   const RedisServer server;
@@ -644,6 +689,32 @@ TEST(RedisUsers, WhatIsForbiddenIsUnavailableForGood) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::unavailable);
   EXPECT_FALSE(run(driver->health()).ok);
+}
+
+// Who may not listen was once told after a time-out that nobody answers.
+TEST(RedisUsers, WhoMayNotListenIsToldSo) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.config = {"user deaf on >sesame ~af:* resetchannels +@all"};
+  const RedisServer server(server_options);
+  Log log;
+  RedisOptions options = as_user(server, "deaf", "sesame");
+  options.log = log.sink();
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->subscribe(std::nullopt));
+  ASSERT_TRUE(error);
+  EXPECT_THAT(error->message(), HasSubstr("NOPERM"));
+  const Health health = run(driver->health());
+  EXPECT_TRUE(health.ok);
+  EXPECT_THAT(health.detail, HasSubstr("wake-ups are not heard"));
+  // What it commits is applied all the same, and said to be.
+  const SessionId s = live_session(*driver);
+  run(driver->commit(Change(s)));
+  EXPECT_EQ(last_sequence(*driver, s), 2u);
+  const std::string line = "wake-ups can't be published";
+  const std::size_t told = log.text().find(line);
+  ASSERT_NE(told, std::string::npos);
+  EXPECT_EQ(log.text().find(line, told + 1), std::string::npos);
 }
 
 TEST(RedisUsers, WrongPasswordsAreNamedWithoutBeingShown) {
@@ -797,6 +868,13 @@ TEST(RedisReplicas, AreWaitedForAndCounted) {
   EXPECT_EQ(to_string(confirmed.durability), "redis-replicated(1)");
   EXPECT_EQ(to_string(run(open(server)->commit(Change(s))).durability), "redis");
 
+  // A repeat has nothing to write, and waits for what its first run has written.
+  Change repeated(s);
+  run(driver->commit(repeated));
+  EXPECT_EQ(server.text({"CONFIG", "RESETSTAT"}), "OK");
+  EXPECT_TRUE(run(driver->commit(repeated.repeat())).repeated);
+  EXPECT_THAT(server.text({"INFO", "commandstats"}), HasSubstr("cmdstat_pexpire:"));
+
   replica.stop();
   const auto start = std::chrono::steady_clock::now();
   const CommitResult alone = run(driver->commit(Change(s)));
@@ -804,7 +882,7 @@ TEST(RedisReplicas, AreWaitedForAndCounted) {
   EXPECT_EQ(to_string(alone.durability), "redis");
   EXPECT_GE(took, 400ms);
   EXPECT_LE(took, 1500ms);
-  EXPECT_EQ(last_sequence(*driver, s), 3u);
+  EXPECT_EQ(last_sequence(*driver, s), 4u);
 }
 
 TEST(RedisReplicas, OneThatIsTakenForTheMasterTakesNoWrites) {

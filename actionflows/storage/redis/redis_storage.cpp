@@ -24,6 +24,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <deque>
 #include <map>
@@ -124,6 +125,8 @@ class RedisStorage final : public StorageDriver {
   Client client_;
   StoreWatch store_;
   Subscriber subscriber_;
+
+  std::atomic<bool> untold_{false};  // and reported
 
   // the first lane's
   asio::steady_timer pause_;
@@ -310,6 +313,8 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   command.check("commit", commit.session.str());
 
   CommitAnswer::Applied done = answer.applied();
+  if (done.untold && !untold_.exchange(true))
+    report("wake-ups can't be published: may this user do so, on the channels of the prefix?");
   done.result.durability.level = DurabilityLevel::redis;
   if (options_.wait_replicas > 0 && command.replicas() >= options_.wait_replicas)
     done.result.durability.replicas = command.replicas();

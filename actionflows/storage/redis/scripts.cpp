@@ -53,12 +53,13 @@ local function write_meta(m)
 end
 
 -- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
--- about the past stays for a day, too.
+-- about the past stays for a day, too. The hash says that the log stands: so that stays as long.
 local function set_ttls(m, log_until)
   local now = tonumber(redis.call('TIME')[1]) * 1000
   log_until = math.max(log_until, now)
-  redis.call('PEXPIREAT', hash, text(math.max(log_until, m.kept) + grace))
-  if m.last > 0 then redis.call('PEXPIREAT', log, text(log_until + grace)) end
+  local all_until = text(math.max(log_until, m.kept) + grace)
+  redis.call('PEXPIREAT', hash, all_until)
+  if m.last > 0 then redis.call('PEXPIREAT', log, all_until) end
   if m.archived > 0 then redis.call('PEXPIREAT', archive, text(math.max(m.kept, now) + grace)) end
 end
 
@@ -73,9 +74,10 @@ end
 // 17 expects, 18 puts, 19 erases, 20 counts of steps, 21 archived chains, 22 events; then each:
 // expects (field, version), puts (field, expected version, value), erases (field, version), counts
 // (field, highest step), chains (number), events (operation id, bytes). An empty text: not given.
-// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed.
-// Answers "ok first last repeated deadline active moved old-user user" (0 or 1; "-": none),
-// "conflict version message" or "exhausted message".
+// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed, w
+// replicas are waited for. Answers "ok first last repeated deadline active moved old-user user" (0
+// or 1; an empty old-user: none), the same with "untold" where the wake-up was refused, "conflict
+// version message" or "exhausted message".
 constexpr std::string_view commit = R"lua(
 local at, op, flags = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local function flag(letter) return string.find(flags, letter, 1, true) ~= nil end
@@ -89,6 +91,9 @@ local chains = counts + 2 * n[4]
 local events = chains + n[5]
 
 local m = read_meta()
+-- A log that is gone (evicted, or of a store from before) does not come back, but goes on.
+local log_gone = m.last > 0 and redis.call('LLEN', log) == 0
+if log_gone then m.first = m.last + 1 end
 
 local function answer(first, last, repeated, moved, old_user)
   return table.concat({'ok', text(first), text(last), repeated, text(m.deadline), text(m.active),
@@ -112,12 +117,17 @@ local function find_operation()
   if last <= m.last - #tail then return nil end
   local first = last
   while first > m.first and made_by(entry(first - 1), first - 1, op) do first = first - 1 end
-  return answer(first, last, '1', '0', '-')
+  return answer(first, last, '1', '0', '')
 end
 
 if flag('r') and m.last > 0 then
   local earlier = find_operation()
-  if earlier then return earlier end
+  if earlier then
+    -- WAIT looks at what its connection has written: of a repeat that is nothing yet.
+    local left = redis.call('PTTL', hash)
+    if flag('w') and left > 0 then redis.call('PEXPIRE', hash, left) end
+    return earlier
+  end
 end
 
 -- Everything that can refuse comes before everything that changes.
@@ -218,7 +228,7 @@ for i = counts, chains - 1, 2 do
 end
 for i = erases, counts - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
 
-local old_user, moved, keep = '-', '0', false
+local old_user, moved, keep = '', '0', log_gone
 if ARGV[12] ~= '' then
   if m.live and m.user ~= ARGV[12] then old_user = m.user end
   m.user, m.state = ARGV[12], ARGV[13]
@@ -278,8 +288,10 @@ if flag('x') then
 end
 write_meta(m)
 if keep or moved == '1' then set_ttls(m, log_until) end
-redis.call('PUBLISH', ARGV[14],
-           ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+-- Who may not publish has committed all the same.
+local told = redis.pcall('PUBLISH', ARGV[14],
+                         ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+if type(told) == 'table' and told.err then return 'untold' .. string.sub(result, 3) end
 return result
 )lua";
 
