@@ -667,6 +667,33 @@ RedisOptions as_user(const RedisServer& server, const std::string& user,
 const std::string limited_user =
     "user actionflows on >sesame ~af:* &af:* +@all -@dangerous -@admin +info -keys -scan";
 
+TEST(RedisOptionsAreChecked, AndWhatContradictsItselfIsInvalid) {
+  RedisOptions options;
+  options.servers = {{"127.0.0.1", 1}};
+  const auto refused = [](const RedisOptions& wrong) {
+    try {
+      make_redis_storage(wrong);
+    } catch (const StorageError& error) {
+      return error.code() == ErrorCode::invalid;
+    }
+    return false;
+  };
+  EXPECT_FALSE(refused(options));
+  RedisOptions wrong = options;
+  wrong.user = "ann";
+  EXPECT_TRUE(refused(wrong));
+  options.wait_replicas = 1;
+  EXPECT_FALSE(refused(options));
+  for (const auto wait : {0ms, 2'000ms}) {
+    wrong = options;
+    wrong.wait_timeout = wait;
+    EXPECT_TRUE(refused(wrong));
+  }
+  wrong = options;
+  wrong.health_interval = 250ms;
+  EXPECT_TRUE(refused(wrong));
+}
+
 TEST(RedisUsers, AUserLimitedToThePrefixIsEnough) {
   NEEDS_REDIS();
   RedisServerOptions server_options;

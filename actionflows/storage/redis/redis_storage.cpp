@@ -581,6 +581,13 @@ std::unique_ptr<StorageDriver> make_redis_storage(RedisOptions options) {
   require(redis::is_key_prefix(options.prefix), "the prefix of keys is none: see RedisOptions");
   require(options.timeout.count() > 0, "the timeout must be positive");
   require(options.wait_replicas >= 0, "wait_replicas must not be negative");
+  // Else a commit would be a time-out before it is known how many have confirmed it, or the
+  // connection be given up meanwhile.
+  const bool in_time = options.wait_timeout.count() > 0 && options.wait_timeout < options.timeout &&
+                       options.wait_timeout < 2 * options.health_interval;
+  require(options.wait_replicas == 0 || in_time,
+          "wait_timeout must be positive, less than timeout and than twice health_interval");
+  require(options.user.empty() || !options.password.empty(), "a user is named without a password");
   redis::check_tls(options);
   return std::make_unique<redis::RedisStorage>(std::move(options));
 }

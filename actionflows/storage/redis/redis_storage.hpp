@@ -29,7 +29,7 @@ struct RedisOptions {
   std::vector<RedisAddress> servers;
   bool cluster = false;
 
-  std::string user;      // empty: the server's default user
+  std::string user;      // empty: the server's default user; else with a password
   std::string password;  // empty: none
   int database = 0;      // of a single server
 
@@ -45,8 +45,8 @@ struct RedisOptions {
   // A call that has no answer by then is `timeout` when it was sent, else `unavailable`.
   std::chrono::milliseconds timeout{2'000};
 
-  // A commit waits until this many replicas have confirmed it, or for so long; it tells how many
-  // did. 0: it does not wait.
+  // A commit waits until this many replicas have confirmed it, or for so long, which is less than
+  // `timeout` and than twice `health_interval`; it tells how many did. 0: it does not wait.
   int wait_replicas = 0;
   std::chrono::milliseconds wait_timeout{500};
 
