@@ -195,6 +195,7 @@ TEST(RedisDeadlines, ACommitOfUnknownOutcomeIsATimeoutAndIsFoundByItsRepeat) {
   options.timeout = 300ms;
   const auto driver = make_redis_storage(options);
   const SessionId s = live_session(*driver);
+  const auto subscription = run(driver->subscribe(std::nullopt));
   Change change(s);
   change.put(chain(1));
   server.stop();
@@ -202,11 +203,14 @@ TEST(RedisDeadlines, ACommitOfUnknownOutcomeIsATimeoutAndIsFoundByItsRepeat) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::timeout);
   EXPECT_TRUE(error->retryable);
+  EXPECT_TRUE(run(subscription->next(0ms)).missed);  // and finds nothing yet
   server.go_on();
   change.repeat();
   ASSERT_TRUE(wait_until([&] { return !error_of(driver->commit(change)); }));
   EXPECT_TRUE(run(driver->commit(change)).repeated);
   EXPECT_EQ(last_sequence(*driver, s), 2u);
+  EXPECT_TRUE(run(subscription->next(5s)).missed);
+  EXPECT_FALSE(run(subscription->next(0ms)).missed);  // of other repeats nobody is told
 }
 
 TEST(RedisDeadlines, AFullQueueRefusesAtOnce) {

@@ -94,9 +94,10 @@ Command commit_command(const Commit& commit, const CommitCommandOptions& with,
 
 void CommitAnswer::add(const ReplyPart& part) {
   text_ = part.text;
-  if (wakeups_.idle() || !(text_.starts_with("ok ") || text_.starts_with("untold "))) return;
+  if (!text_.starts_with("ok ") && !text_.starts_with("untold ")) return;
+  if (wakeups_.idle() && !commit_.may_repeat) return;
   const Applied done = applied();
-  if (done.result.repeated) return;
+  if (done.result.repeated) return wakeups_.was_applied(commit_.session, commit_.operation_id);
   wakeups_.publish(
       {commit_.session, done.user, done.result.last_sequence, commit_.events.front().type});
 }

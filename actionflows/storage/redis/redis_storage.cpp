@@ -308,8 +308,7 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   Command& command = commands.add(commit_command(commit, with, answer));
   if (options_.wait_replicas > 0) command.wait_for_replicas();
   co_await client_.run(commands.all(), deadline);
-  // It may have been applied, and nobody told.
-  if (command.failed() && !command.closed()) wakeups_.miss();
+  if (command.failed() && !command.closed()) wakeups_.doubt(commit.session, commit.operation_id);
   command.check("commit", commit.session.str());
 
   CommitAnswer::Applied done = answer.applied();
@@ -515,7 +514,9 @@ Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<Sessio
     if (refused) throw *refused;
   }
   if (!session) co_return wakeups_.subscribe(std::nullopt);
-  // From where it stands now its log is looked at, too: so a wake-up that is lost is found.
+  // From where it stands now its log is looked at, too: so a wake-up that is lost is found. It is
+  // followed before that look: what is committed after it is told.
+  auto subscription = wakeups_.subscribe(session);
   const SessionKeys names = keys_of(*session);
   Texts reply;
   Command command("HGET", names.hash, reply);
@@ -523,25 +524,26 @@ Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<Sessio
   co_await client_.run(command, deadline, "subscribe", session->str());
   const auto meta = parse_meta(reply.at(0));
   wakeups_.remember(*session, meta ? meta->last_sequence : 0);
-  co_return wakeups_.subscribe(session);
+  co_return subscription;
 }
 
 Task<void> RedisStorage::look_at_followed() {
   const auto deadline = client_.deadline();
-  const std::vector<SessionId> sessions = wakeups_.followed();
+  const std::vector<Wakeups::Followed> sessions = wakeups_.followed();
   for (std::size_t begin = 0; begin < sessions.size(); begin += looks_per_call) {
     const std::size_t end = std::min(sessions.size(), begin + looks_per_call);
     std::deque<Texts> replies;
     Commands commands;
     for (std::size_t i = begin; i < end; ++i) {
-      const std::string key = keys_.session(sessions[i]);
+      const std::string key = keys_.session(sessions[i].session);
       commands.add(Command("HGET", key, replies.emplace_back())).copy({key}).arg("meta");
     }
     co_await client_.run(commands.all(), deadline);
     for (std::size_t i = begin; i < end; ++i) {
       const auto meta = parse_meta(replies[i - begin].at(0));
       const auto user = meta ? UserId::parse(meta->user) : std::nullopt;
-      if (user) wakeups_.looked({sessions[i], *user, meta->last_sequence, {}});
+      const auto& [session, told] = sessions[i];
+      if (user) wakeups_.looked({session, *user, meta->last_sequence, {}}, told);
     }
   }
 }
