@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 
 namespace actionflows::test {
 namespace {
@@ -183,6 +184,55 @@ TEST_F(RedisReplies, AnEntryThatWasRefusedIsPutAgain) {
   run(driver().commit(Change(session_named("new")).create(user_named("ann"))));
   EXPECT_EQ(entries, 6);
   server.answer_by({});
+}
+
+// A cluster of one node that asks to wait as long as it is told to.
+class RedisClusterReplies : public testing::Test {
+ protected:
+  RedisClusterReplies() {
+    const std::string port = std::to_string(server.address().port);
+    const std::string layout =
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:" + port + "\r\n";
+    server.answer_by([=, this](const FakeRedis::Command& command) {
+      std::optional<FakeRedis::Answer> answer;
+      if (command[0] == "CLUSTER") answer = FakeRedis::Answer{.bytes = layout};
+      if (command[0] == "HMGET") {
+        answer = FakeRedis::Answer{.bytes = "*1\r\n_\r\n"};
+        if (waits) answer->bytes = error_reply("TRYAGAIN Multiple keys request");
+      }
+      return answer;
+    });
+    options = server.storage_options();
+    options.cluster = true;
+  }
+
+  std::atomic<bool> waits = true;
+  FakeRedis server{{}};
+  RedisOptions options;
+};
+
+// It was sent 16 times, within half a second, whatever time the call had.
+TEST_F(RedisClusterReplies, ACallWaitsUntilItsTimeIsOver) {
+  options.timeout = 5s;
+  const auto driver = make_redis_storage(options);
+  std::thread ending([&] {
+    std::this_thread::sleep_for(1s);
+    waits = false;
+  });
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ending.join();
+  EXPECT_FALSE(error) << error->message();
+  EXPECT_LE(server.commands()["HMGET"], 15);  // the pauses grow
+}
+
+TEST_F(RedisClusterReplies, AndIsToldThenWhatItWaitedFor) {
+  options.timeout = 600ms;
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);  // and no timeout: nothing was done
+  EXPECT_TRUE(error->retryable);
+  EXPECT_THAT(error->message(), HasSubstr("TRYAGAIN"));
 }
 
 // ---- connecting ---------------------------------------------------------------------------------

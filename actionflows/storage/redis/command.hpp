@@ -107,6 +107,9 @@ class Command {
     bool sent = false;
     bool done = false;
     std::string error;
+    int pauses = 0;                               // that the cluster has asked for
+    std::string paused_by;                        // the last reply that did
+    std::chrono::steady_clock::time_point again;  // when it is sent after that
     std::optional<LinkFailure> failure;
     int replicas = 0;
   };
