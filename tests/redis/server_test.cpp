@@ -295,6 +295,28 @@ TEST(RedisLoss, IsTakenAsAFactInTheEnd) {
   live_session(*driver);
 }
 
+// At full memory no name can be given: the one that is there was not looked at.
+TEST(RedisLoss, IsNoticedAtFullMemory) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto named = [&] { return server.text({"EXISTS", "af:store:{#0}"}) == "1"; };
+  {
+    const auto first = open(server);
+    ASSERT_TRUE(wait_until(named));
+  }
+  EXPECT_EQ(server.text({"CONFIG", "RESETSTAT"}), "OK");
+  EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const auto driver = open(server);
+  ASSERT_TRUE(wait_until([&] {
+    return server.text({"INFO", "commandstats"}).find("cmdstat_get:") != std::string::npos;
+  }));
+  EXPECT_EQ(server.text({"FLUSHALL"}), "OK");
+  const auto lost = [&] { return error_of(driver->read(session_named("s"), {})).has_value(); };
+  const auto end = std::chrono::steady_clock::now() + 8s;
+  while (!lost() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(lost());
+}
+
 TEST(RedisLoss, AFirstStartIsNone) {
   NEEDS_REDIS();
   const RedisServer server;
