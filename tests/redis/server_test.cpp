@@ -876,6 +876,7 @@ TEST(RedisTls, AnAuthorityThatCantBeReadForATimeIsReadAgain) {
   NEEDS_REDIS();
   RedisServerOptions server_options;
   server_options.tls = true;
+  server_options.appendonly = true;
   RedisServer server(server_options);
   const Folder folder;
   Log log;

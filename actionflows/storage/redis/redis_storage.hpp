@@ -81,11 +81,12 @@ struct RedisOptions {
 };
 
 // What a URL says:
-//   redis://[user[:password]@]host[:port][/database][?option=value&...]
+//   redis://[[user]:password@]host[:port][/database][?option=value&...]
 //   rediss://...                 the same over TLS
-//   redis+cluster://[user[:password]@]host[:port],host[:port]...[?...]
+//   redis+cluster://[[user]:password@]host[:port],host[:port]...[?...]
 //   rediss+cluster://...
-// User, password and values are percent-decoded; "redis://:password@host" has a password only.
+// User, password and values are percent-decoded; "redis://:password@host" has a password only, and
+// a user without one is refused.
 // Options, by their names above: prefix, ca_file, timeout, wait_replicas, wait_timeout,
 // max_waiting, io_threads; times in milliseconds. Throws StorageError (invalid) that names what is
 // wrong and shows nothing of user or password.
