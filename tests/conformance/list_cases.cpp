@@ -107,6 +107,14 @@ TEST_P(DriverConformance, ListsByState) {
   EXPECT_EQ(ids_of(all_sessions(driver(), query)), (std::vector{active[1], active[2]}));
 }
 
+// RedisStorage once took this name for none.
+TEST_P(DriverConformance, AUserIsCalledAsItLikes) {
+  const SessionId s = live_session(UserId::parse("-").value());
+  const UserId ann = new_user();
+  commit(Change(s).put(session_record, 1).list_as(ann, "active"));
+  EXPECT_EQ(ids_of(all_sessions(driver(), pages_of(ann))), std::vector{s});
+}
+
 TEST_P(DriverConformance, ListsSessionsOfAllUsers) {
   std::vector<SessionId> expected;
   for (int i = 0; i < 6; ++i) {

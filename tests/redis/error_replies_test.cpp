@@ -1,6 +1,7 @@
 // What the driver makes of each error reply and of each way to lose an answer, as a server that
 // says it on purpose.
 #include "actionflows/storage/redis/errors.hpp"
+#include "actionflows/storage/redis/scripts.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/fake_redis.hpp"
 #include "tests/support/wait_until.hpp"
@@ -8,7 +9,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
+#include <optional>
 #include <string>
+#include <thread>
 
 namespace actionflows::test {
 namespace {
@@ -153,6 +158,81 @@ TEST_F(RedisReplies, ACallOfSeveralStepsHasOneDeadline) {
     static_cast<void>(error_of(std::move(call)));
     EXPECT_LE(std::chrono::steady_clock::now() - start, 550ms) << name;
   }
+}
+
+// The reply to a script that is known by its digest.
+FakeRedis::Handler to_scripts(
+    std::function<std::optional<std::string>(const std::string& digest)> reply) {
+  return [=](const FakeRedis::Command& command) -> std::optional<FakeRedis::Answer> {
+    if (command[0] != "EVALSHA") return std::nullopt;
+    const auto bytes = reply(command.at(1));
+    if (!bytes) return std::nullopt;
+    return FakeRedis::Answer{.bytes = *bytes};
+  };
+}
+
+// An entry that could not be written was once taken for one that was new.
+TEST_F(RedisReplies, AnEntryThatWasRefusedIsPutAgain) {
+  std::atomic<int> entries = 0;
+  server.answer_by(to_scripts([&](const std::string& digest) -> std::optional<std::string> {
+    if (digest == redis::scripts().commit.sha()) return bulk_reply("ok 1 1 0 7200000 0 1  ann");
+    if (digest != redis::scripts().index_put.sha()) return std::nullopt;
+    return ++entries <= 2 ? error_reply("MISCONF can't persist") : ":1\r\n";
+  }));
+  run(driver().commit(Change(s).create(user_named("ann"))));
+  EXPECT_EQ(entries, 4);
+  run(driver().commit(Change(session_named("new")).create(user_named("ann"))));
+  EXPECT_EQ(entries, 6);
+  server.answer_by({});
+}
+
+// A cluster of one node that asks to wait as long as it is told to.
+class RedisClusterReplies : public testing::Test {
+ protected:
+  RedisClusterReplies() {
+    const std::string port = std::to_string(server.address().port);
+    const std::string layout =
+        "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:" + port + "\r\n";
+    server.answer_by([=, this](const FakeRedis::Command& command) {
+      std::optional<FakeRedis::Answer> answer;
+      if (command[0] == "CLUSTER") answer = FakeRedis::Answer{.bytes = layout};
+      if (command[0] == "HMGET") {
+        answer = FakeRedis::Answer{.bytes = "*1\r\n_\r\n"};
+        if (waits) answer->bytes = error_reply("TRYAGAIN Multiple keys request");
+      }
+      return answer;
+    });
+    options = server.storage_options();
+    options.cluster = true;
+  }
+
+  std::atomic<bool> waits = true;
+  FakeRedis server{{}};
+  RedisOptions options;
+};
+
+// It was sent 16 times, within half a second, whatever time the call had.
+TEST_F(RedisClusterReplies, ACallWaitsUntilItsTimeIsOver) {
+  options.timeout = 5s;
+  const auto driver = make_redis_storage(options);
+  std::thread ending([&] {
+    std::this_thread::sleep_for(1s);
+    waits = false;
+  });
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ending.join();
+  EXPECT_FALSE(error) << error->message();
+  EXPECT_LE(server.commands()["HMGET"], 15);  // the pauses grow
+}
+
+TEST_F(RedisClusterReplies, AndIsToldThenWhatItWaitedFor) {
+  options.timeout = 600ms;
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->read(session_named("s"), {}));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);  // and no timeout: nothing was done
+  EXPECT_TRUE(error->retryable);
+  EXPECT_THAT(error->message(), HasSubstr("TRYAGAIN"));
 }
 
 // ---- connecting ---------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 // RedisStorage on one real server: what a server does to its clients, and what they must not
 // notice.
+#include "actionflows/storage/redis/keys.hpp"
+#include "actionflows/storage/redis/scripts.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/seed.hpp"
@@ -8,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -192,6 +195,7 @@ TEST(RedisDeadlines, ACommitOfUnknownOutcomeIsATimeoutAndIsFoundByItsRepeat) {
   options.timeout = 300ms;
   const auto driver = make_redis_storage(options);
   const SessionId s = live_session(*driver);
+  const auto subscription = run(driver->subscribe(std::nullopt));
   Change change(s);
   change.put(chain(1));
   server.stop();
@@ -199,11 +203,14 @@ TEST(RedisDeadlines, ACommitOfUnknownOutcomeIsATimeoutAndIsFoundByItsRepeat) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::timeout);
   EXPECT_TRUE(error->retryable);
+  EXPECT_TRUE(run(subscription->next(0ms)).missed);  // and finds nothing yet
   server.go_on();
   change.repeat();
   ASSERT_TRUE(wait_until([&] { return !error_of(driver->commit(change)); }));
   EXPECT_TRUE(run(driver->commit(change)).repeated);
   EXPECT_EQ(last_sequence(*driver, s), 2u);
+  EXPECT_TRUE(run(subscription->next(5s)).missed);
+  EXPECT_FALSE(run(subscription->next(0ms)).missed);  // of other repeats nobody is told
 }
 
 TEST(RedisDeadlines, AFullQueueRefusesAtOnce) {
@@ -286,6 +293,28 @@ TEST(RedisLoss, IsTakenAsAFactInTheEnd) {
   EXPECT_TRUE(wait_until([&] { return run(driver->health()).ok; }));
   EXPECT_FALSE(run(driver->read(s, {})).live);
   live_session(*driver);
+}
+
+// At full memory no name can be given: the one that is there was not looked at.
+TEST(RedisLoss, IsNoticedAtFullMemory) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto named = [&] { return server.text({"EXISTS", "af:store:{#0}"}) == "1"; };
+  {
+    const auto first = open(server);
+    ASSERT_TRUE(wait_until(named));
+  }
+  EXPECT_EQ(server.text({"CONFIG", "RESETSTAT"}), "OK");
+  EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "1"}), "OK");
+  const auto driver = open(server);
+  ASSERT_TRUE(wait_until([&] {
+    return server.text({"INFO", "commandstats"}).find("cmdstat_get:") != std::string::npos;
+  }));
+  EXPECT_EQ(server.text({"FLUSHALL"}), "OK");
+  const auto lost = [&] { return error_of(driver->read(session_named("s"), {})).has_value(); };
+  const auto end = std::chrono::steady_clock::now() + 8s;
+  while (!lost() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(lost());
 }
 
 TEST(RedisLoss, AFirstStartIsNone) {
@@ -401,6 +430,59 @@ TEST(RedisData, SweepsPassOverWhatCantBeRead) {
   EXPECT_FALSE(result.more);
 }
 
+// What expires could not be named once, and no log was removed any more.
+TEST(RedisSweeps, AreDoneInPartWhereAPartFails) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId live = session_named("a");
+  run(driver->commit(Change(live, now).create(user_named("ann"))));
+  const SessionId ended = session_named("b");
+  run(driver->commit(Change(ended, now).create(user_named("ann"))));
+  run(driver->commit(Change(ended, now).end()));
+  const redis::Keys keys("af");
+  EXPECT_EQ(server.text({"SET", keys.claims(redis::shard_of(live)), "not ours"}), "OK");
+  SweepQuery query;
+  query.now = now + 24h * 8;
+  EXPECT_EQ(run(driver->sweep(query)).logs_removed, 1u);
+  EXPECT_EQ(error_of(driver->sweep(query)).value().code(), ErrorCode::corrupt);
+}
+
+TEST(RedisSweeps, CorrectAnEntryThatIsTooEarly) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId s = session_named("s");
+  run(driver->commit(Change(s, now).create(user_named("ann")).put(chain(1))));
+  run(driver->commit(Change(s, now).move_to_archive(1)));
+  const std::string index = redis::Keys("af").archived(redis::shard_of(s));
+  EXPECT_EQ(server.text({"ZADD", index, "-1000", "s.c1"}), "0");
+  SweepQuery query;
+  query.now = now;
+  EXPECT_EQ(run(driver->sweep(query)).chains_removed, 0u);
+  EXPECT_EQ(server.text({"ZSCORE", index, "s.c1"}), std::to_string(-to_unix_milliseconds(now)));
+}
+
+// Once all were dropped together, also those of whom another instance was just told.
+TEST(RedisSweeps, KeepClaimsOfOthersUntilTheirTime) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto first = open(server);
+  const auto second = open(server);
+  const SessionId s = live_session(*first);
+  SweepQuery query;
+  query.now = test_start + 2h;
+  query.limit = 1;
+  EXPECT_EQ(run(first->sweep(query)).expired, std::vector{s});
+  const std::string claims = redis::Keys("af").claims(redis::shard_of(s));
+  for (int i = 0; i < 200; ++i) server.text({"HSET", claims, "x" + std::to_string(i), "1 another"});
+  EXPECT_THAT(run(second->sweep(query)).expired, IsEmpty());
+  EXPECT_EQ(server.text({"HLEN", claims}), "1");
+  EXPECT_THAT(run(second->sweep(query)).expired, IsEmpty());
+}
+
 // Each of the expired sessions is named to one of four instances, which end it.
 TEST(RedisSweeps, OfSeveralInstancesDoNothingTwice) {
   NEEDS_REDIS();
@@ -455,6 +537,9 @@ TEST(RedisData, FullMemoryIsExhaustedAndASessionCanStillBeEnded) {
   EXPECT_TRUE(error->retryable);
   EXPECT_TRUE(run(driver->read(s, {})).live);
   EXPECT_EQ(last_sequence(*driver, s), 1u);
+  SweepQuery query;
+  query.now = test_start + 2h;
+  EXPECT_EQ(run(driver->sweep(query)).expired, std::vector{s});
   const auto refused = error_of(driver->commit(Change(s).end()));
   EXPECT_FALSE(refused) << refused->message();
   EXPECT_EQ(server.text({"CONFIG", "SET", "maxmemory", "0"}), "OK");
@@ -474,6 +559,51 @@ TEST(RedisData, EveryKeyExpiresByItself) {
     EXPECT_GT(std::stoll(server.text({"PTTL", key.text})), 0) << key.text;
     EXPECT_THAT(key.text, testing::StartsWith("af:"));
   }
+}
+
+// A log without a session that says so once made every later read of it fail.
+TEST(RedisData, ALogExpiresWithItsSessionAndGoesOnWhereItIsGone) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const Timestamp now = system_clock().now();
+  const SessionId s = session_named("s");
+  run(driver->commit(Change(s, now).create(user_named("ann")).put(chain(1))));
+  run(driver->commit(Change(s, now).move_to_archive(1)));
+  run(driver->commit(Change(s, now).end()));
+  const auto lasts = [&](const char* key) { return std::stoll(server.text({"PTTL", key})); };
+  EXPECT_NEAR(static_cast<double>(lasts("af:{s}")), static_cast<double>(lasts("af:{s}:log")), 1000);
+
+  const SessionId other = live_session(*driver, "other");
+  EXPECT_EQ(server.text({"DEL", "af:{other}:log"}), "1");
+  EXPECT_EQ(run(driver->commit(Change(other).event_count(2))).first_sequence, 2u);
+  const EventPage page = run(driver->read_events(other, {}));
+  EXPECT_EQ(page.first_sequence, 2u);
+  EXPECT_EQ(page.last_sequence, 3u);
+  EXPECT_EQ(page.events.size(), 2u);
+  EXPECT_GT(lasts("af:{other}:log"), 0);
+}
+
+// What was removed because a look at it found nothing could be of a life that had just begun.
+TEST(RedisData, OnlyTheEntryThatWasSeenIsRemoved) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  const redis::Keys keys("af");
+  const std::string index = keys.sessions(redis::shard_of(s));
+  const std::string until = server.text({"ZSCORE", index, "s"});
+  const auto leave = [&](const std::string& low, const std::string& high) {
+    return server.text(
+        {"EVAL", redis::scripts().index_remove.source(), "1", index, "s", low, high});
+  };
+  const std::string later = std::to_string(std::stoll(until) - 1);
+  const std::string earlier = std::to_string(std::stoll(until) + 1);
+  EXPECT_EQ(leave(later, later), "0");
+  EXPECT_EQ(leave(earlier, earlier), "0");
+  EXPECT_EQ(leave(earlier, ""), "0");
+  EXPECT_EQ(leave(until, until), "1");
+  EXPECT_EQ(leave(until, until), "0");
 }
 
 TEST(RedisData, PrefixesAndDatabasesShareNothing) {
@@ -563,6 +693,33 @@ RedisOptions as_user(const RedisServer& server, const std::string& user,
 const std::string limited_user =
     "user actionflows on >sesame ~af:* &af:* +@all -@dangerous -@admin +info -keys -scan";
 
+TEST(RedisOptionsAreChecked, AndWhatContradictsItselfIsInvalid) {
+  RedisOptions options;
+  options.servers = {{"127.0.0.1", 1}};
+  const auto refused = [](const RedisOptions& wrong) {
+    try {
+      make_redis_storage(wrong);
+    } catch (const StorageError& error) {
+      return error.code() == ErrorCode::invalid;
+    }
+    return false;
+  };
+  EXPECT_FALSE(refused(options));
+  RedisOptions wrong = options;
+  wrong.user = "ann";
+  EXPECT_TRUE(refused(wrong));
+  options.wait_replicas = 1;
+  EXPECT_FALSE(refused(options));
+  for (const auto wait : {0ms, 2'000ms}) {
+    wrong = options;
+    wrong.wait_timeout = wait;
+    EXPECT_TRUE(refused(wrong));
+  }
+  wrong = options;
+  wrong.health_interval = 250ms;
+  EXPECT_TRUE(refused(wrong));
+}
+
 TEST(RedisUsers, AUserLimitedToThePrefixIsEnough) {
   NEEDS_REDIS();
   RedisServerOptions server_options;
@@ -585,6 +742,32 @@ TEST(RedisUsers, WhatIsForbiddenIsUnavailableForGood) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::unavailable);
   EXPECT_FALSE(run(driver->health()).ok);
+}
+
+// Who may not listen was once told after a time-out that nobody answers.
+TEST(RedisUsers, WhoMayNotListenIsToldSo) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.config = {"user deaf on >sesame ~af:* resetchannels +@all"};
+  const RedisServer server(server_options);
+  Log log;
+  RedisOptions options = as_user(server, "deaf", "sesame");
+  options.log = log.sink();
+  const auto driver = make_redis_storage(options);
+  const auto error = error_of(driver->subscribe(std::nullopt));
+  ASSERT_TRUE(error);
+  EXPECT_THAT(error->message(), HasSubstr("NOPERM"));
+  const Health health = run(driver->health());
+  EXPECT_TRUE(health.ok);
+  EXPECT_THAT(health.detail, HasSubstr("wake-ups are not heard"));
+  // What it commits is applied all the same, and said to be.
+  const SessionId s = live_session(*driver);
+  run(driver->commit(Change(s)));
+  EXPECT_EQ(last_sequence(*driver, s), 2u);
+  const std::string line = "wake-ups can't be published";
+  const std::size_t told = log.text().find(line);
+  ASSERT_NE(told, std::string::npos);
+  EXPECT_EQ(log.text().find(line, told + 1), std::string::npos);
 }
 
 TEST(RedisUsers, WrongPasswordsAreNamedWithoutBeingShown) {
@@ -688,6 +871,34 @@ TEST(RedisTls, AnAuthorityThatCantBeReadIsRefusedAtOnce) {
   }
 }
 
+// An attempt that could not be begun was once the last one.
+TEST(RedisTls, AnAuthorityThatCantBeReadForATimeIsReadAgain) {
+  NEEDS_REDIS();
+  RedisServerOptions server_options;
+  server_options.tls = true;
+  server_options.appendonly = true;
+  RedisServer server(server_options);
+  const Folder folder;
+  Log log;
+  RedisOptions options = server.storage_options();
+  const std::string kept = options.ca_file;
+  options.ca_file = folder.path("ca.pem");
+  std::filesystem::copy_file(kept, options.ca_file);
+  options.log = log.sink();
+  options.reconnect_max = 200ms;
+  const auto driver = make_redis_storage(options);
+  EXPECT_FALSE(error_of(driver->subscribe(std::nullopt)));
+  std::filesystem::remove(options.ca_file);
+  server.restart(Data::kept);
+  EXPECT_TRUE(wait_until([&] {
+    return log.text().find("the certificates to trust can't be read") != std::string::npos;
+  }));
+  std::this_thread::sleep_for(300ms);  // for the subscriber to have tried, too
+  std::filesystem::copy_file(kept, options.ca_file);
+  EXPECT_TRUE(wait_until([&] { return !error_of(driver->read(session_named("s"), {})); }));
+  EXPECT_TRUE(wait_until([&] { return !error_of(driver->subscribe(std::nullopt)); }));
+}
+
 // ---- replicas -----------------------------------------------------------------------------------
 
 // Whether it has a replica whose confirmations count already.
@@ -711,6 +922,13 @@ TEST(RedisReplicas, AreWaitedForAndCounted) {
   EXPECT_EQ(to_string(confirmed.durability), "redis-replicated(1)");
   EXPECT_EQ(to_string(run(open(server)->commit(Change(s))).durability), "redis");
 
+  // A repeat has nothing to write, and waits for what its first run has written.
+  Change repeated(s);
+  run(driver->commit(repeated));
+  EXPECT_EQ(server.text({"CONFIG", "RESETSTAT"}), "OK");
+  EXPECT_TRUE(run(driver->commit(repeated.repeat())).repeated);
+  EXPECT_THAT(server.text({"INFO", "commandstats"}), HasSubstr("cmdstat_pexpire:"));
+
   replica.stop();
   const auto start = std::chrono::steady_clock::now();
   const CommitResult alone = run(driver->commit(Change(s)));
@@ -718,7 +936,7 @@ TEST(RedisReplicas, AreWaitedForAndCounted) {
   EXPECT_EQ(to_string(alone.durability), "redis");
   EXPECT_GE(took, 400ms);
   EXPECT_LE(took, 1500ms);
-  EXPECT_EQ(last_sequence(*driver, s), 3u);
+  EXPECT_EQ(last_sequence(*driver, s), 4u);
 }
 
 TEST(RedisReplicas, OneThatIsTakenForTheMasterTakesNoWrites) {

@@ -58,8 +58,9 @@ Task<void> Client::run(std::span<Command* const> commands, Call::TimePoint deadl
   }
   Call call(commands, deadline);
   call.counter = &waiting_;
-  // Calls for one session take one way, so that their wake-ups come in order.
-  Enter enter{lanes_[commands.front()->slot() % lanes_.size()].get(), &call};
+  // Calls for one session take one way, so that their wake-ups come in order. Its own command is
+  // the last: what comes before it is of the indexes.
+  Enter enter{lanes_[commands.back()->slot() % lanes_.size()].get(), &call};
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
       enter, boost::asio::use_awaitable);
 }

@@ -42,6 +42,11 @@ Command::Command(const Script& script, std::initializer_list<std::string_view> k
   for (const std::string_view key : keys) arg(key);
 }
 
+Command::Command(const Script& script, const std::string& key, Sink& sink)
+    : slot_(slot_of(key)), script_(&script), sink_(&sink) {
+  count(1).copy({key});
+}
+
 Command& Command::arg(std::string_view text) {
   if (text.data() == nullptr) return copy({text});
   args_.push_back({text.data(), 0, text.size()});

@@ -64,6 +64,8 @@ class Command {
   Command(std::string_view name, std::string_view key, Sink& sink);
   // A script with its keys, all of one slot. What the keys point at must outlive the call.
   Command(const Script& script, std::initializer_list<std::string_view> keys, Sink& sink);
+  // The same with one key, which is copied.
+  Command(const Script& script, const std::string& key, Sink& sink);
   Command(Command&&) noexcept = default;
 
   // A text that must outlive the call; one that is copied, joined from parts; a number.
@@ -105,6 +107,9 @@ class Command {
     bool sent = false;
     bool done = false;
     std::string error;
+    int pauses = 0;                               // that the cluster has asked for
+    std::string paused_by;                        // the last reply that did
+    std::chrono::steady_clock::time_point again;  // when it is sent after that
     std::optional<LinkFailure> failure;
     int replicas = 0;
   };

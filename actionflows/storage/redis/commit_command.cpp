@@ -10,7 +10,8 @@
 namespace actionflows::redis {
 namespace {
 
-std::string flags_of(const Commit& commit, const DriverLimits& limits) {
+std::string flags_of(const Commit& commit, const RedisOptions& options) {
+  const DriverLimits& limits = options.limits;
   std::string flags;
   if (commit.may_repeat) flags += 'r';
   if (commit.precondition == Precondition::fresh) flags += 'f';
@@ -22,6 +23,7 @@ std::string flags_of(const Commit& commit, const DriverLimits& limits) {
            (put.key.chain > 0 && put.key.step > limits.max_steps);
   });
   if (beyond) flags += 'l';
+  if (options.wait_replicas > 0) flags += 'w';
   return flags;
 }
 
@@ -39,7 +41,7 @@ std::map<std::uint32_t, std::uint32_t> counts_of(const Commit& commit) {
 void add_head(Command& command, const Commit& commit, const CommitCommandOptions& with) {
   const DriverLimits& limits = with.options.limits;
   command.number(to_unix_milliseconds(commit.at)).arg(commit.operation_id);
-  command.copy({flags_of(commit, limits)});
+  command.copy({flags_of(commit, with.options)});
   command.count(limits.max_events).number(limits.touch_interval.count());
   command.number(limits.log_retention.count()).number(limits.archive_retention.count());
   command.count(commit.first_sequence);
@@ -92,9 +94,10 @@ Command commit_command(const Commit& commit, const CommitCommandOptions& with,
 
 void CommitAnswer::add(const ReplyPart& part) {
   text_ = part.text;
-  if (wakeups_.idle() || !text_.starts_with("ok ")) return;
+  if (!text_.starts_with("ok ") && !text_.starts_with("untold ")) return;
+  if (wakeups_.idle() && !commit_.may_repeat) return;
   const Applied done = applied();
-  if (done.result.repeated) return;
+  if (done.result.repeated) return wakeups_.was_applied(commit_.session, commit_.operation_id);
   wakeups_.publish(
       {commit_.session, done.user, done.result.last_sequence, commit_.events.front().type});
 }
@@ -123,9 +126,10 @@ CommitAnswer::Applied CommitAnswer::applied() const {
   done.moved = words.count() == 1;
   const std::string_view old_user = words.next();
   auto user = UserId::parse(words.rest());
-  if (verdict != "ok" || !words.ok() || !user)
+  done.untold = verdict == "untold";
+  if ((verdict != "ok" && !done.untold) || !words.ok() || !user)
     throw failure(ErrorCode::corrupt, "the server's answer can't be understood", "commit", session);
-  if (old_user != "-") done.old_user = UserId::parse(old_user);
+  if (!old_user.empty()) done.old_user = UserId::parse(old_user);
   done.user = *std::move(user);
   return done;
 }

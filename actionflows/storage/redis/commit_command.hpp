@@ -37,6 +37,7 @@ class CommitAnswer final : public Sink {
     bool moved = false;              // the deadline
     std::optional<UserId> old_user;  // whose it was, when it became another's
     UserId user;
+    bool untold = false;  // other processes: the server refused to publish it
   };
   // Throws conflict, exhausted, or corrupt when it can't be understood.
   [[nodiscard]] Applied applied() const;

@@ -25,17 +25,32 @@ bool comes_before(const ListPosition& a, const ListPosition& b) {
 
 void put_entry(Commands& commands, const std::string& key, const std::string& name, Timestamp time,
                Entry mode, Sink& reply) {
-  Command& add = commands.add(Command("ZADD", key, reply));
-  add.copy({key});
-  if (mode == Entry::if_absent) add.arg("NX");
-  add.number(-to_unix_milliseconds(time)).copy({name});
-  commands.add(Command("PEXPIREAT", key, nothing()))
-      .copy({key})
-      .number(to_unix_milliseconds(std::max(time, system_clock().now()) + index_kept));
+  commands.add(Command(scripts().index_put, key, reply))
+      .number(-to_unix_milliseconds(time))
+      .copy({name})
+      .number(to_unix_milliseconds(std::max(time, system_clock().now()) + index_kept))
+      .arg(mode == Entry::if_absent ? "NX" : "");
 }
 
 void remove_entry(Commands& commands, const std::string& key, const std::string& name) {
   commands.add(Command("ZREM", key, nothing())).copy({key}).copy({name});
+}
+
+void remove_entry(Commands& commands, const std::string& key, const std::string& name,
+                  Timestamp seen) {
+  const std::int64_t score = -to_unix_milliseconds(seen);
+  commands.add(Command(scripts().index_remove, key, nothing()))
+      .copy({name})
+      .number(score)
+      .number(score);
+}
+
+void remove_due_entry(Commands& commands, const std::string& key, const std::string& name,
+                      Timestamp until) {
+  commands.add(Command(scripts().index_remove, key, nothing()))
+      .copy({name})
+      .number(-to_unix_milliseconds(until))
+      .arg("");
 }
 
 Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
@@ -44,7 +59,7 @@ Task<Listing> list_entries(Client& client, std::vector<std::string> keys,
   std::vector<Texts> replies(keys.size());
   Commands commands;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    Command command(scripts().list, {keys[i]}, replies[i]);
+    Command command(scripts().list, keys[i], replies[i]);
     if (after) {
       command.number(-to_unix_milliseconds(after->time)).copy({after->name});
     } else {

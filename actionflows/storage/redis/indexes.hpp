@@ -28,6 +28,12 @@ enum class Entry {
 void put_entry(Commands& commands, const std::string& key, const std::string& name, Timestamp time,
                Entry mode = Entry::certain, Sink& reply = nothing());
 void remove_entry(Commands& commands, const std::string& key, const std::string& name);
+// Where it still has the time that was seen; or one at or before `until`: what was written since is
+// of a new life.
+void remove_entry(Commands& commands, const std::string& key, const std::string& name,
+                  Timestamp seen);
+void remove_due_entry(Commands& commands, const std::string& key, const std::string& name,
+                      Timestamp until);
 
 // Entries of some indexes as one list: the latest first, equal times by name.
 struct Listing {

@@ -26,6 +26,20 @@ namespace {
 constexpr auto upkeep_interval = 25ms;
 constexpr auto map_interval = 250ms;
 
+// Between two attempts of a command that is asked to wait: doubling from the one to the other.
+constexpr std::chrono::milliseconds pause_min = upkeep_interval;
+constexpr std::chrono::milliseconds pause_max = 200ms;
+
+void pause(Command::Transit& transit) {
+  auto pause = pause_min;
+  for (int i = 0; i < transit.pauses && pause < pause_max; ++i) pause *= 2;
+  ++transit.pauses;
+  transit.again = std::chrono::steady_clock::now() + std::min(pause, pause_max);
+  transit.paused_by = std::exchange(transit.error, {});
+  transit.tries = 0;
+  transit.sent = false;  // nothing of it is applied
+}
+
 void mark_closed(Call& call) {
   for (Command* command : call.commands)
     if (!command->transit.done) command->transit.failure = LinkFailure::closed;
@@ -165,6 +179,7 @@ void Lane::finished(Command& command, Link& link) {
   if (command.is_script() && !transit.whole_script && transit.error.starts_with("NOSCRIPT")) {
     transit.whole_script = true;
     transit.error.clear();
+    transit.failure.reset();
     command.sink().restart();
     link.send(command);
     return flush_soon();
@@ -178,13 +193,15 @@ void Lane::follow(Command& command, Link& link, const Decision& decision) {
   if (decision.refresh) map_stale_ = true;
   if (decision.action == Decision::Action::answer) return conclude(command);
   auto& transit = command.transit;
-  transit.error.clear();
+  transit.failure.reset();  // the reply is known, however the connection ended
   transit.asking = decision.action == Decision::Action::resend_asking;
   command.sink().restart();
   if (decision.action == Decision::Action::wait_and_resend) {
+    pause(transit);
     delayed_.push_back(&command);
     return;
   }
+  transit.error.clear();
   if (decision.action == Decision::Action::resend && decision.to != link.address())
     map_.move(command.slot(), decision.to);
   link_to(decision.to).send(command);
@@ -240,8 +257,12 @@ void Lane::expire() {
     for (Command* command : call.commands) {
       if (command->transit.done) continue;
       give_up(*command);
-      command->transit.failure =
-          command->transit.sent ? LinkFailure::deadline_sent : LinkFailure::deadline_unsent;
+      auto& transit = command->transit;
+      if (!transit.sent && !transit.paused_by.empty()) {
+        transit.error = transit.paused_by;
+      } else {
+        transit.failure = transit.sent ? LinkFailure::deadline_sent : LinkFailure::deadline_unsent;
+      }
     }
     answer(call);
   }
@@ -286,9 +307,15 @@ RedisAddress Lane::next_server() {
 Task<void> Lane::upkeep() {
   auto looked = std::chrono::steady_clock::time_point();
   while (!closing_) {
-    for (Command* command : std::exchange(delayed_, {})) route(*command);
-    flush_all();
     const auto now = std::chrono::steady_clock::now();
+    for (Command* command : std::exchange(delayed_, {})) {
+      if (command->transit.again <= now) {
+        route(*command);
+      } else {
+        delayed_.push_back(command);
+      }
+    }
+    flush_all();
     if (wants_map() && (!map_known_ || now - looked >= map_interval)) {
       looked = now;
       co_await learn_map();

@@ -12,6 +12,7 @@
 #include <boost/redis/connection.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace actionflows::redis {
@@ -141,9 +142,15 @@ Task<void> Link::run() {
 // From the attempt to connect to the end of the connection.
 Task<void> Link::attempt() {
   if (state_ != State::connecting) state_ = State::connecting;
-  const auto connection = make_connection(context_, options_, address_);
-  connection_ = connection;
   why_ = LinkFailure::refused;
+  try {
+    connection_ = make_connection(context_, options_, address_);
+  } catch (const std::exception& error) {
+    if (std::exchange(trouble_, error.what()) != error.what()) owner_.report(trouble_);
+    went_down();
+    co_return;
+  }
+  const auto connection = connection_;
   ping();
   boost::redis::config config = connection_config(options_, address_);
   // Its own check stops at an error reply to PING, which a server gives while it loads its data.
@@ -162,6 +169,7 @@ void Link::came_up() {
   if (state_ == State::up || !connection_) return;
   state_ = State::up;
   failures_ = 0;
+  trouble_.clear();
   boost::system::error_code ignored;
   auto& socket = connection_->next_layer().lowest_layer();
   socket.set_option(asio::ip::tcp::no_delay(true), ignored);

@@ -88,6 +88,7 @@ class Link {
   bool stopped_ = false;
   int failures_ = 0;                        // attempts in a row
   LinkFailure why_ = LinkFailure::refused;  // the last of them failed
+  std::string trouble_;                     // why none could be begun, as it was reported
   std::shared_ptr<boost::redis::connection> connection_;
   TimePoint pinged_;
   boost::asio::steady_timer pause_;

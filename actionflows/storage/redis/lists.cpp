@@ -100,7 +100,7 @@ Task<SessionPage> list_sessions(Client& client, const Keys& keys, ListQuery quer
     const auto meta = each.reply.meta(id.str());
     const std::string index = query.user ? indexes.front() : keys.sessions(shard_of(id));
     if (!meta || !belongs(query, *meta)) {
-      if (is_stale(each.entry.time)) remove_entry(repairs, index, id.str());
+      if (is_stale(each.entry.time)) remove_entry(repairs, index, id.str(), each.entry.time);
       return;
     }
     if (meta->until != each.entry.time) put_entry(repairs, index, id.str(), meta->until);
@@ -160,7 +160,7 @@ Task<ArchivePage> list_archive(Client& client, const Keys& keys, ListQuery query
       page.items.push_back({id, *record});
       if (at != each.entry.time) put_entry(repairs, index, id.str(), at);
     } else if (is_stale(each.entry.time)) {
-      remove_entry(repairs, index, id.str());
+      remove_entry(repairs, index, id.str(), each.entry.time);
     }
   };
   for (const Found& each : found) take(page, [&] { read(each); });

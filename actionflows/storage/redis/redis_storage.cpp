@@ -24,6 +24,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <deque>
 #include <map>
@@ -65,13 +66,13 @@ std::uint64_t to_count(const std::string& text) {
   return value;
 }
 
-// Whether a commit's entries for its session were new: "0", something stood there, of an earlier
-// life or of a commit that was refused, and its time may be another.
+// Whether a commit's entries for its session were new. Else something stood there, of an earlier
+// life or of a commit that was refused, and its time may be another; or nothing could be written.
 struct Entered {
   Texts of_user;
   Texts of_all;
 
-  [[nodiscard]] bool something_stood() const { return of_user.at(0) == "0" || of_all.at(0) == "0"; }
+  [[nodiscard]] bool anew() const { return of_user.at(0) == "1" && of_all.at(0) == "1"; }
 };
 
 class RedisStorage final : public StorageDriver {
@@ -106,7 +107,7 @@ class RedisStorage final : public StorageDriver {
   void enter(Commands& commands, const Commit& commit, const std::optional<UserId>& owner,
              Entered& entered) const;
   Task<void> settle(const Commit& commit, const CommitAnswer::Applied& done,
-                    std::optional<UserId> owner, bool something_stood, Call::TimePoint deadline);
+                    std::optional<UserId> owner, bool entered, Call::TimePoint deadline);
   Task<void> look_after();
   Task<void> look_at_followed();
   void report(const std::string& line) const {
@@ -124,6 +125,8 @@ class RedisStorage final : public StorageDriver {
   Client client_;
   StoreWatch store_;
   Subscriber subscriber_;
+
+  std::atomic<bool> untold_{false};  // and reported
 
   // the first lane's
   asio::steady_timer pause_;
@@ -305,15 +308,16 @@ Task<CommitResult> RedisStorage::commit(const Commit& commit) {
   Command& command = commands.add(commit_command(commit, with, answer));
   if (options_.wait_replicas > 0) command.wait_for_replicas();
   co_await client_.run(commands.all(), deadline);
-  // It may have been applied, and nobody told.
-  if (command.failed() && !command.closed()) wakeups_.miss();
+  if (command.failed() && !command.closed()) wakeups_.doubt(commit.session, commit.operation_id);
   command.check("commit", commit.session.str());
 
   CommitAnswer::Applied done = answer.applied();
+  if (done.untold && !untold_.exchange(true))
+    report("wake-ups can't be published: may this user do so, on the channels of the prefix?");
   done.result.durability.level = DurabilityLevel::redis;
   if (options_.wait_replicas > 0 && command.replicas() >= options_.wait_replicas)
     done.result.durability.replicas = command.replicas();
-  co_await settle(commit, done, owner, entered.something_stood(), deadline);
+  co_await settle(commit, done, owner, entered.anew(), deadline);
   co_return done.result;
 }
 
@@ -357,7 +361,7 @@ void RedisStorage::enter(Commands& commands, const Commit& commit,
 // What a commit leaves to do. It has been applied, so nothing here can fail it: what is not done is
 // put right by readers and sweeps.
 Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applied& done,
-                                std::optional<UserId> owner, bool something_stood,
+                                std::optional<UserId> owner, bool entered,
                                 Call::TimePoint deadline) {
   if (done.result.repeated) co_return;
   const std::string& name = commit.session.str();
@@ -366,9 +370,11 @@ Task<void> RedisStorage::settle(const Commit& commit, const CommitAnswer::Applie
   if (done.old_user) remove_entry(commands, keys_.user(*done.old_user), name);
   if (commit.end_session) {
     put_entry(commands, keys_.ended(shard), name, commit.at + options_.limits.log_retention);
-    remove_entry(commands, keys_.user(done.user), name);
-    remove_entry(commands, keys_.sessions(shard), name);
-  } else if ((done.moved && (something_stood || !creates_session(commit))) || done.old_user) {
+    // Only this life's: its id may be in use again.
+    const Timestamp until = done.result.activity.expires;
+    remove_entry(commands, keys_.user(done.user), name, until);
+    remove_entry(commands, keys_.sessions(shard), name, until);
+  } else if ((done.moved && !(entered && creates_session(commit))) || done.old_user) {
     put_entry(commands, keys_.user(done.user), name, done.result.activity.expires);
     put_entry(commands, keys_.sessions(shard), name, done.result.activity.expires);
   }
@@ -487,6 +493,9 @@ Task<Health> RedisStorage::health() {
     for (const Texts& info : infos)
       bytes[info_field(info.at(0), "run_id")] = to_count(info_field(info.at(0), dataset_field));
     for (const auto& [server, size] : bytes) health.bytes += size;
+    // Calls are served without, so it is no reason to turn away from this server.
+    if (const auto deaf = subscriber_.trouble())
+      health.detail = "wake-ups are not heard: " + deaf->message();
     if (const auto loss = store_.loss()) tell(*loss);
   } catch (const StorageError& error) {
     tell(error.message());
@@ -499,13 +508,15 @@ Task<Health> RedisStorage::health() {
 Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<SessionId> session) {
   const auto deadline = client_.deadline();
   if (!subscriber_.listening()) {
-    const bool listening =
+    const std::optional<StorageError> refused =
         co_await asio::co_spawn(client_.first_lane().context(),
                                 subscriber_.wait_until_listening(deadline), asio::use_awaitable);
-    if (!listening) throw to_storage_error(LinkFailure::refused, "subscribe", {});
+    if (refused) throw *refused;
   }
   if (!session) co_return wakeups_.subscribe(std::nullopt);
-  // From where it stands now its log is looked at, too: so a wake-up that is lost is found.
+  // From where it stands now its log is looked at, too: so a wake-up that is lost is found. It is
+  // followed before that look: what is committed after it is told.
+  auto subscription = wakeups_.subscribe(session);
   const SessionKeys names = keys_of(*session);
   Texts reply;
   Command command("HGET", names.hash, reply);
@@ -513,25 +524,26 @@ Task<std::unique_ptr<Subscription>> RedisStorage::subscribe(std::optional<Sessio
   co_await client_.run(command, deadline, "subscribe", session->str());
   const auto meta = parse_meta(reply.at(0));
   wakeups_.remember(*session, meta ? meta->last_sequence : 0);
-  co_return wakeups_.subscribe(session);
+  co_return subscription;
 }
 
 Task<void> RedisStorage::look_at_followed() {
   const auto deadline = client_.deadline();
-  const std::vector<SessionId> sessions = wakeups_.followed();
+  const std::vector<Wakeups::Followed> sessions = wakeups_.followed();
   for (std::size_t begin = 0; begin < sessions.size(); begin += looks_per_call) {
     const std::size_t end = std::min(sessions.size(), begin + looks_per_call);
     std::deque<Texts> replies;
     Commands commands;
     for (std::size_t i = begin; i < end; ++i) {
-      const std::string key = keys_.session(sessions[i]);
+      const std::string key = keys_.session(sessions[i].session);
       commands.add(Command("HGET", key, replies.emplace_back())).copy({key}).arg("meta");
     }
     co_await client_.run(commands.all(), deadline);
     for (std::size_t i = begin; i < end; ++i) {
       const auto meta = parse_meta(replies[i - begin].at(0));
       const auto user = meta ? UserId::parse(meta->user) : std::nullopt;
-      if (user) wakeups_.looked({sessions[i], *user, meta->last_sequence, {}});
+      const auto& [session, told] = sessions[i];
+      if (user) wakeups_.looked({session, *user, meta->last_sequence, {}}, told);
     }
   }
 }
@@ -571,6 +583,13 @@ std::unique_ptr<StorageDriver> make_redis_storage(RedisOptions options) {
   require(redis::is_key_prefix(options.prefix), "the prefix of keys is none: see RedisOptions");
   require(options.timeout.count() > 0, "the timeout must be positive");
   require(options.wait_replicas >= 0, "wait_replicas must not be negative");
+  // Else a commit would be a time-out before it is known how many have confirmed it, or the
+  // connection be given up meanwhile.
+  const bool in_time = options.wait_timeout.count() > 0 && options.wait_timeout < options.timeout &&
+                       options.wait_timeout < 2 * options.health_interval;
+  require(options.wait_replicas == 0 || in_time,
+          "wait_timeout must be positive, less than timeout and than twice health_interval");
+  require(options.user.empty() || !options.password.empty(), "a user is named without a password");
   redis::check_tls(options);
   return std::make_unique<redis::RedisStorage>(std::move(options));
 }

@@ -29,7 +29,7 @@ struct RedisOptions {
   std::vector<RedisAddress> servers;
   bool cluster = false;
 
-  std::string user;      // empty: the server's default user
+  std::string user;      // empty: the server's default user; else with a password
   std::string password;  // empty: none
   int database = 0;      // of a single server
 
@@ -45,8 +45,8 @@ struct RedisOptions {
   // A call that has no answer by then is `timeout` when it was sent, else `unavailable`.
   std::chrono::milliseconds timeout{2'000};
 
-  // A commit waits until this many replicas have confirmed it, or for so long; it tells how many
-  // did. 0: it does not wait.
+  // A commit waits until this many replicas have confirmed it, or for so long, which is less than
+  // `timeout` and than twice `health_interval`; it tells how many did. 0: it does not wait.
   int wait_replicas = 0;
   std::chrono::milliseconds wait_timeout{500};
 
@@ -81,11 +81,12 @@ struct RedisOptions {
 };
 
 // What a URL says:
-//   redis://[user[:password]@]host[:port][/database][?option=value&...]
+//   redis://[[user]:password@]host[:port][/database][?option=value&...]
 //   rediss://...                 the same over TLS
-//   redis+cluster://[user[:password]@]host[:port],host[:port]...[?...]
+//   redis+cluster://[[user]:password@]host[:port],host[:port]...[?...]
 //   rediss+cluster://...
-// User, password and values are percent-decoded; "redis://:password@host" has a password only.
+// User, password and values are percent-decoded; "redis://:password@host" has a password only, and
+// a user without one is refused.
 // Options, by their names above: prefix, ca_file, timeout, wait_replicas, wait_timeout,
 // max_waiting, io_threads; times in milliseconds. Throws StorageError (invalid) that names what is
 // wrong and shows nothing of user or password.

@@ -120,6 +120,8 @@ void parse_credentials(std::string_view text, RedisOptions& options) {
   const std::size_t colon = text.find(':');
   options.user = percent_decoded(text.substr(0, colon));
   if (colon != text.npos) options.password = percent_decoded(text.substr(colon + 1));
+  if (!options.user.empty() && options.password.empty())
+    throw wrong("names a user without a password");
 }
 
 void parse_database(std::string_view text, RedisOptions& options) {
@@ -241,6 +243,13 @@ RedisOptions parse_redis_url(std::string_view url) {
   if (rest.starts_with('/')) parse_database(rest.substr(1, question - 1), options);
   if (question != rest.npos && question + 1 < rest.size())
     parse_options(rest.substr(question + 1), options);
+  const bool in_time =
+      options.wait_timeout < options.timeout && options.wait_timeout < 2 * options.health_interval;
+  if (options.wait_replicas > 0 && !in_time) {
+    const auto twice = std::to_string(2 * options.health_interval.count());
+    throw wrong("waits for replicas with a wait_timeout that is not less than timeout and " +
+                twice);
+  }
   return options;
 }
 

@@ -86,12 +86,18 @@ TEST(RedisUrl, UserAndPasswordArePercentDecoded) {
   const RedisOptions password = parse_redis_url("redis://:only@box");
   EXPECT_EQ(password.user, "");
   EXPECT_EQ(password.password, "only");
-  const RedisOptions user = parse_redis_url("redis://only@box");
-  EXPECT_EQ(user.user, "only");
-  EXPECT_EQ(user.password, "");
+  EXPECT_THAT(refusal_of("redis://only@box"), HasSubstr("a user without a password"));
+  EXPECT_THAT(refusal_of("redis://only:@box"), HasSubstr("a user without a password"));
   EXPECT_EQ(parse_redis_url("redis://u:with:colons@box").password, "with:colons");
   EXPECT_EQ(parse_redis_url("redis://u:a+b@box").password, "a+b");  // no form: + is itself
   EXPECT_EQ(parse_redis_url("redis://u:a,b@box").password, "a,b");
+}
+
+TEST(RedisUrl, ReplicasAreWaitedForWithinACall) {
+  EXPECT_EQ(refusal_of("redis://box?wait_replicas=1&timeout=501"), "none");
+  const auto refused = HasSubstr("wait_timeout");
+  EXPECT_THAT(refusal_of("redis://box?wait_replicas=1&timeout=500"), refused);
+  EXPECT_THAT(refusal_of("redis://box?wait_replicas=1&timeout=9000&wait_timeout=4000"), refused);
 }
 
 TEST(RedisUrl, WhatIsWrongIsNamed) {

@@ -53,12 +53,13 @@ local function write_meta(m)
 end
 
 -- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
--- about the past stays for a day, too.
+-- about the past stays for a day, too. The hash says that the log stands: so that stays as long.
 local function set_ttls(m, log_until)
   local now = tonumber(redis.call('TIME')[1]) * 1000
   log_until = math.max(log_until, now)
-  redis.call('PEXPIREAT', hash, text(math.max(log_until, m.kept) + grace))
-  if m.last > 0 then redis.call('PEXPIREAT', log, text(log_until + grace)) end
+  local all_until = text(math.max(log_until, m.kept) + grace)
+  redis.call('PEXPIREAT', hash, all_until)
+  if m.last > 0 then redis.call('PEXPIREAT', log, all_until) end
   if m.archived > 0 then redis.call('PEXPIREAT', archive, text(math.max(m.kept, now) + grace)) end
 end
 
@@ -73,9 +74,10 @@ end
 // 17 expects, 18 puts, 19 erases, 20 counts of steps, 21 archived chains, 22 events; then each:
 // expects (field, version), puts (field, expected version, value), erases (field, version), counts
 // (field, highest step), chains (number), events (operation id, bytes). An empty text: not given.
-// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed.
-// Answers "ok first last repeated deadline active moved old-user user" (0 or 1; "-": none),
-// "conflict version message" or "exhausted message".
+// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed, w
+// replicas are waited for. Answers "ok first last repeated deadline active moved old-user user" (0
+// or 1; an empty old-user: none), the same with "untold" where the wake-up was refused, "conflict
+// version message" or "exhausted message".
 constexpr std::string_view commit = R"lua(
 local at, op, flags = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local function flag(letter) return string.find(flags, letter, 1, true) ~= nil end
@@ -89,6 +91,9 @@ local chains = counts + 2 * n[4]
 local events = chains + n[5]
 
 local m = read_meta()
+-- A log that is gone (evicted, or of a store from before) does not come back, but goes on.
+local log_gone = m.last > 0 and redis.call('LLEN', log) == 0
+if log_gone then m.first = m.last + 1 end
 
 local function answer(first, last, repeated, moved, old_user)
   return table.concat({'ok', text(first), text(last), repeated, text(m.deadline), text(m.active),
@@ -112,12 +117,17 @@ local function find_operation()
   if last <= m.last - #tail then return nil end
   local first = last
   while first > m.first and made_by(entry(first - 1), first - 1, op) do first = first - 1 end
-  return answer(first, last, '1', '0', '-')
+  return answer(first, last, '1', '0', '')
 end
 
 if flag('r') and m.last > 0 then
   local earlier = find_operation()
-  if earlier then return earlier end
+  if earlier then
+    -- WAIT looks at what its connection has written: of a repeat that is nothing yet.
+    local left = redis.call('PTTL', hash)
+    if flag('w') and left > 0 then redis.call('PEXPIRE', hash, left) end
+    return earlier
+  end
 end
 
 -- Everything that can refuse comes before everything that changes.
@@ -203,7 +213,7 @@ end
 
 -- From here on nothing refuses. When its memory is full a server stops a script at its first write,
 -- where that could need more: so what makes room begins with one that can't.
-if flag('x') and m.live then redis.call('PERSIST', hash) end
+if flag('x') and m.live then redis.call('PEXPIRE', hash, text(grace)) end
 local pairs_to_set = {}
 for i = puts, erases - 1, 3 do
   pairs_to_set[#pairs_to_set + 1] = ARGV[i]
@@ -218,7 +228,7 @@ for i = counts, chains - 1, 2 do
 end
 for i = erases, counts - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
 
-local old_user, moved, keep = '-', '0', false
+local old_user, moved, keep = '', '0', log_gone
 if ARGV[12] ~= '' then
   if m.live and m.user ~= ARGV[12] then old_user = m.user end
   m.user, m.state = ARGV[12], ARGV[13]
@@ -278,8 +288,10 @@ if flag('x') then
 end
 write_meta(m)
 if keep or moved == '1' then set_ttls(m, log_until) end
-redis.call('PUBLISH', ARGV[14],
-           ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+-- Who may not publish has committed all the same.
+local told = redis.pcall('PUBLISH', ARGV[14],
+                         ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+if type(told) == 'table' and told.err then return 'untold' .. string.sub(result, 3) end
 return result
 )lua";
 
@@ -366,14 +378,15 @@ return {'removed'}
 )lua";
 
 // ARGV: chain number, the latest time of archiving that is past its retention. Answers nothing
-// where there is no such chain, "early", or the chain's user.
+// where there is no such chain, "early" and when it was archived, or "removed" and the chain's
+// user.
 constexpr std::string_view drop_chain = R"lua(
 local m = read_meta()
 local chain = 'c' .. ARGV[1]
 local kept = redis.call('HGET', archive, chain .. '.at')
 if not kept then return {} end
 local when, user = string.match(kept, '^(%S+) (.*)$')
-if tonumber(when) > tonumber(ARGV[2]) then return {'early'} end
+if tonumber(when) > tonumber(ARGV[2]) then return {'early', when} end
 local steps = tonumber(redis.call('HGET', archive, chain .. '.n') or '0')
 local fields = {chain, chain .. '.at', chain .. '.n'}
 for step = 1, steps do fields[#fields + 1] = chain .. '.s' .. step end
@@ -415,6 +428,30 @@ end
 return redis.call('ZRANGE', key, low, low + count - 1, 'WITHSCORES')
 )lua";
 
+// KEYS: an index. ARGV: score, name, when the index expires, "NX": an entry that stands stays as it
+// is, or nothing. Answers 1 where there was none. In one script, so that no index is left without a
+// time to live.
+constexpr std::string_view index_put = R"lua(
+local index, score, name = KEYS[1], ARGV[1], ARGV[2]
+local added
+if ARGV[4] == 'NX' then
+  added = redis.call('ZADD', index, 'NX', score, name)
+else
+  added = redis.call('ZADD', index, score, name)
+end
+redis.call('PEXPIREAT', index, ARGV[3])
+return added
+)lua";
+
+// KEYS: an index. ARGV: name, the lowest and the highest score (empty: any) that it may have.
+// Another was written by somebody else since it was looked at, and stays.
+constexpr std::string_view index_remove = R"lua(
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) < tonumber(ARGV[2]) then return 0 end
+if ARGV[3] ~= '' and tonumber(score) > tonumber(ARGV[3]) then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
+)lua";
+
 // KEYS: an index of sessions, its claims. ARGV: now, count, instance, until. Names members that are
 // past their time and claims them for the instance until then, so that no other takes them
 // meanwhile. Answers how many are left unclaimed beyond the count, and the members.
@@ -424,6 +461,8 @@ local now, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local due = redis.call('ZREVRANGEBYSCORE', index, '+inf', string.format('%.0f', -now), 'LIMIT', 0,
                        math.min(10 * count + 10, 4000))
 if #due == 0 then return {0} end
+-- First a write that a server with full memory does not refuse: it lets the others through, then.
+redis.call('PEXPIRE', claims, 60000)
 local held = redis.call('HMGET', claims, unpack(due))
 local taken, left = {0}, 0
 for i, member in ipairs(due) do
@@ -438,8 +477,12 @@ for i, member in ipairs(due) do
     end
   end
 end
--- Claims on what has ended are of no use: whatever is still due is claimed again.
-if redis.call('HLEN', claims) > 20 * count + 100 then redis.call('DEL', claims) end
+if redis.call('HLEN', claims) > 20 * count + 100 then
+  local all = redis.call('HGETALL', claims)
+  for i = 1, #all, 2 do
+    if tonumber(string.match(all[i + 1], '^%S+')) <= now then redis.call('HDEL', claims, all[i]) end
+  end
+end
 redis.call('PEXPIRE', claims, 60000)
 taken[1] = left
 return taken
@@ -455,9 +498,17 @@ Script::Script(std::string source) : source_(std::move(source)), sha_(sha1_of(so
 
 const Scripts& scripts() {
   static const Scripts all{
-      with_common(commit),       with_common(touch),         with_common(read_events),
-      with_common(prune_events), with_common(erase_session), with_common(drop_log),
-      with_common(drop_chain),   Script(std::string(list)),  Script(std::string(claim)),
+      with_common(commit),
+      with_common(touch),
+      with_common(read_events),
+      with_common(prune_events),
+      with_common(erase_session),
+      with_common(drop_log),
+      with_common(drop_chain),
+      Script(std::string(list)),
+      Script(std::string(index_put)),
+      Script(std::string(index_remove)),
+      Script(std::string(claim)),
   };
   return all;
 }

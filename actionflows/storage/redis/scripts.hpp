@@ -31,6 +31,8 @@ struct Scripts {
   Script drop_chain;
   // On an index.
   Script list;
+  Script index_put;
+  Script index_remove;
   Script claim;
 };
 

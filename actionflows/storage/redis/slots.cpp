@@ -136,7 +136,7 @@ Decision decide(std::string_view error_reply, int tries, const RedisAddress& fro
     decision.action = wait_and_resend;
     decision.refresh = true;
   }
-  if (tries >= most) {
+  if (tries >= most && decision.action != wait_and_resend) {
     decision.action = answer;
     decision.to = {};
   }

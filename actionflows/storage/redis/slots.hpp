@@ -70,11 +70,12 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
-// How often a call is sent before the reply is handed to its caller.
+// How often a call is sent from node to node, without a pause, before it is handed to its caller.
 inline constexpr int max_tries = 16;
 
-// `tries`: how often the call was sent, this time included; `from`: who answered. None of the
-// replies that lead to sending again leave anything applied.
+// `tries`: how often the call was sent since its last pause, this time included; `from`: who
+// answered. None of the replies that lead to sending again leave anything applied. One that leads
+// to a pause does so always: the call's own deadline ends that.
 Decision decide(std::string_view error_reply, int tries, const RedisAddress& from,
                 int most = max_tries);
 

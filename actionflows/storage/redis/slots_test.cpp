@@ -179,8 +179,12 @@ TEST(Redirection, EndsAfterItsTries) {
   EXPECT_EQ(decide("MOVED 1 a:1", max_tries - 1, from).action, Action::resend);
   EXPECT_EQ(decide("MOVED 1 a:1", max_tries, from), (Decision{Action::answer, {}, true}));
   EXPECT_EQ(decide("ASK 1 a:1", max_tries, from), Decision());
-  EXPECT_EQ(decide("TRYAGAIN x", max_tries + 1, from), Decision());
-  EXPECT_EQ(decide("CLUSTERDOWN x", 3, from, 3), (Decision{Action::answer, {}, true}));
+  EXPECT_EQ(decide("MOVED 1 a:1", 3, from, 3), (Decision{Action::answer, {}, true}));
+}
+
+TEST(Redirection, PausesHaveNoEnd) {
+  EXPECT_EQ(decide("TRYAGAIN x", max_tries + 1, from).action, Action::wait_and_resend);
+  EXPECT_EQ(decide("CLUSTERDOWN x", max_tries + 1, from).action, Action::wait_and_resend);
 }
 
 }  // namespace

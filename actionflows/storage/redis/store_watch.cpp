@@ -27,7 +27,7 @@ std::string random_name() {
 
 StoreWatch::StoreWatch(Client& client, const RedisOptions& options, const Keys& keys,
                        std::function<void(const std::string&)> report)
-    : client_(client), options_(options), report_(std::move(report)), own_name_(random_name()) {
+    : client_(client), options_(options), report_(std::move(report)) {
   // One server loses all or nothing; each node of a cluster has some of the names.
   const std::size_t count = options.cluster ? shards : 1;
   for (std::size_t i = 0; i < count; ++i) keys_.push_back(keys.store(i));
@@ -74,20 +74,24 @@ Task<bool> StoreWatch::names_stand(bool refresh, Call::TimePoint deadline) {
 // Takes what is there as the data set; gives it a name where it has none.
 Task<void> StoreWatch::adopt(Call::TimePoint deadline) {
   std::vector<Texts> replies(keys_.size());
+  std::vector<const Command*> named;
+  std::vector<const Command*> found;
+  const std::string new_name = random_name();
   Commands commands;
   for (std::size_t i = 0; i < keys_.size(); ++i) {
-    commands.add(Command("SET", keys_[i], nothing()))
-        .arg(keys_[i])
-        .arg(own_name_)
-        .arg("PX")
-        .number(name_kept.count())
-        .arg("NX");
-    commands.add(Command("GET", keys_[i], replies[i])).arg(keys_[i]);
+    Command& name = commands.add(Command("SET", keys_[i], nothing()));
+    name.arg(keys_[i]).arg(new_name).arg("PX").number(name_kept.count()).arg("NX");
+    named.push_back(&name);
+    found.push_back(&commands.add(Command("GET", keys_[i], replies[i])).arg(keys_[i]));
   }
   co_await client_.run(commands.all(), deadline);
-  commands.check("read", {});
   std::vector<std::string> names;
-  for (const Texts& reply : replies) names.emplace_back(reply.at(0));
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    found[i]->check("read", {});
+    // Where memory is full a name that stands is as good.
+    if (replies[i].at(0).empty()) named[i]->check("read", {});
+    names.emplace_back(replies[i].at(0));
+  }
   const std::lock_guard lock(mutex_);
   names_ = std::move(names);
   lost_at_.reset();

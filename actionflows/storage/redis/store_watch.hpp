@@ -41,7 +41,6 @@ class StoreWatch {
   const RedisOptions& options_;
   const std::function<void(const std::string&)> report_;
   std::vector<std::string> keys_;
-  const std::string own_name_;
 
   mutable std::mutex mutex_;
   // guarded by mutex_

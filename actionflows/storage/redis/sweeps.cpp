@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,8 +25,18 @@ struct Sweep {
   const Keys& keys;
   const DriverLimits& limits;
   const SweepQuery query;
+  const Call::TimePoint deadline;  // of all its parts
   SweepResult result;
+  std::optional<StorageError> error;  // the first that a part has failed with
+  bool closed = false;                // nothing of the driver may be used any more
 };
+
+Task<void> run(Sweep& sweep, const Commands& commands) {
+  co_await sweep.client.run(commands.all(), sweep.deadline);
+  if (!commands.closed()) co_return;
+  sweep.closed = true;
+  throw to_storage_error(LinkFailure::closed, "sweep", {});
+}
 
 // What can't be understood is looked at again after so long, and does not hold up the others.
 constexpr auto damaged_again = 1h;
@@ -58,7 +69,7 @@ Task<std::vector<std::string>> due_members(Sweep& sweep,
         .arg("0")
         .count(sweep.query.limit + 1);
   }
-  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  co_await run(sweep, commands);
   commands.check("sweep", {});
   std::vector<std::string> members;
   for (const Texts& reply : replies)
@@ -116,7 +127,7 @@ Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
     Command& command = commands.add(Command("HGET", each.key, each.meta));
     each.command = &command.arg(each.key).arg("meta");
   }
-  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  co_await run(sweep, commands);
   Commands repairs;
   for (const Due& each : due) {
     const std::string index = sweep.keys.sessions(shard_of(each.id));
@@ -125,14 +136,14 @@ Task<void> confirm_expired(Sweep& sweep, std::deque<Due>& due) {
     if (unreadable || (!meta && !each.meta.at(0).empty())) {
       put_entry(repairs, index, each.id.str(), sweep.query.now + damaged_again);
     } else if (!meta || !meta->live) {
-      remove_entry(repairs, index, each.id.str());
+      remove_due_entry(repairs, index, each.id.str(), sweep.query.now);
     } else if (meta->until > sweep.query.now) {
       put_entry(repairs, index, each.id.str(), meta->until);
     } else {
       sweep.result.expired.push_back(each.id);
     }
   }
-  co_await sweep.client.run(repairs.all(), sweep.client.deadline());
+  co_await run(sweep, repairs);
 }
 
 Task<void> name_expired(Sweep& sweep, const std::string& instance) {
@@ -149,7 +160,7 @@ Task<void> name_expired(Sweep& sweep, const std::string& instance) {
         .arg(instance)
         .number(to_unix_milliseconds(query.now + claim_time));
   }
-  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  co_await run(sweep, commands);
   commands.check("sweep", {});
   std::deque<Due> due;
   for (const Texts& reply : replies) {
@@ -179,7 +190,7 @@ Task<void> remove_logs(Sweep& sweep) {
     drops.emplace_back(sweep.keys, id)
         .add_to(commands, scripts().drop_log)
         .number(to_unix_milliseconds(sweep.query.now));
-  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  co_await run(sweep, commands);
   Commands entries;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::string& name = ids[i].str();
@@ -190,11 +201,11 @@ Task<void> remove_logs(Sweep& sweep) {
     } else if (verdict.at(0) == "early") {  // it has ended once more since
       put_entry(entries, index, name, from_unix_milliseconds(verdict.number(1)));
     } else {
-      remove_entry(entries, index, name);
+      remove_due_entry(entries, index, name, sweep.query.now);
       if (verdict.at(0) == "removed") ++sweep.result.logs_removed;
     }
   }
-  co_await sweep.client.run(entries.all(), sweep.client.deadline());
+  co_await run(sweep, entries);
 }
 
 // ---- archived chains past their retention
@@ -210,7 +221,7 @@ Task<void> remove_chains(Sweep& sweep) {
         .add_to(commands, scripts().drop_chain)
         .count(id.number())
         .number(to_unix_milliseconds(until));
-  co_await sweep.client.run(commands.all(), sweep.client.deadline());
+  co_await run(sweep, commands);
   Commands entries;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::string name = ids[i].str();
@@ -220,24 +231,43 @@ Task<void> remove_chains(Sweep& sweep) {
       put_entry(entries, index, name, until + damaged_again);
       continue;
     }
-    if (verdict.at(0) == "early") continue;
-    remove_entry(entries, index, name);
+    if (verdict.at(0) == "early") {  // the entry is of an earlier life
+      put_entry(entries, index, name, from_unix_milliseconds(verdict.number(1)));
+      continue;
+    }
+    remove_due_entry(entries, index, name, until);
     if (verdict.at(0) != "removed") continue;
     ++sweep.result.chains_removed;
     if (const auto user = UserId::parse(verdict.at(1)))
-      remove_entry(entries, sweep.keys.chains(*user), name);
+      remove_due_entry(entries, sweep.keys.chains(*user), name, until);
   }
-  co_await sweep.client.run(entries.all(), sweep.client.deadline());
+  co_await run(sweep, entries);
+}
+
+// Does one part; what it fails with does not keep the others from being done.
+Task<void> go_on(Sweep& sweep, Task<void> part) {
+  try {
+    co_await std::move(part);
+  } catch (const StorageError& error) {
+    if (sweep.closed) throw;
+    if (!sweep.error) sweep.error = error;
+  }
 }
 
 }  // namespace
 
 Task<SweepResult> sweep(Client& client, const Keys& keys, const DriverLimits& limits,
                         std::string instance, SweepQuery query) {
-  Sweep sweep{client, keys, limits, query, {}};
-  co_await name_expired(sweep, instance);
-  co_await remove_logs(sweep);
-  co_await remove_chains(sweep);
+  Sweep sweep{client, keys, limits, query, client.deadline(), {}, {}, false};
+  Task<void> naming = name_expired(sweep, instance);
+  co_await go_on(sweep, std::move(naming));
+  Task<void> of_logs = remove_logs(sweep);
+  co_await go_on(sweep, std::move(of_logs));
+  Task<void> of_chains = remove_chains(sweep);
+  co_await go_on(sweep, std::move(of_chains));
+  const SweepResult& done = sweep.result;
+  const bool nothing = done.expired.empty() && done.logs_removed == 0 && done.chains_removed == 0;
+  if (sweep.error && nothing) throw *sweep.error;
   co_return std::move(sweep.result);
 }
 
