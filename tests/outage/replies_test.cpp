@@ -38,6 +38,7 @@ class OutageReplies : public testing::Test {
   }
 
   const SessionId s = session_named("s");
+  const Activity activity{test_start, test_start};  // outlives the calls that are made with it
   FakeRedis server{{}};
 
  private:
@@ -57,8 +58,7 @@ TEST_P(OutageRetriedReplies, AreTriedAgainAndOpenTheCircuit) {
   const char* const reply = GetParam();
   ASSERT_TRUE(redis::classify(reply).retryable);
   server.answer_all_by({.bytes = error_reply(reply)});
-  const auto [error, attempts] =
-      attempts_of([&] { return driver().touch(s, {test_start, test_start}); });
+  const auto [error, attempts] = attempts_of([&] { return driver().touch(s, activity); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::unavailable);
   EXPECT_FALSE(error->retryable) << "the wrapper has tried it again: nobody else is to";
@@ -113,8 +113,7 @@ TEST_F(OutageReplies, WhatIsRefusedForGoodIsNotTriedAgainAndOpensTheCircuit) {
       "DENIED Redis is running in protected mode", "ERR unknown command 'EVALSHA'"};
   for (const char* const reply : replies) {
     server.answer_all_by({.bytes = error_reply(reply)});
-    const auto [error, attempts] =
-        attempts_of([&] { return driver().touch(s, {test_start, test_start}); });
+    const auto [error, attempts] = attempts_of([&] { return driver().touch(s, activity); });
     ASSERT_TRUE(error) << reply;
     EXPECT_EQ(error->code(), ErrorCode::unavailable) << reply;
     EXPECT_FALSE(error->retryable) << reply;
@@ -133,7 +132,7 @@ TEST_F(OutageReplies, LookingAtTheHealthDoesNotKeepTheCircuitClosed) {
   for (int i = 0; i < 2; ++i) {
     EXPECT_FALSE(run(driver().health()).ok);
     EXPECT_FALSE(run(driver().health()).detail.empty());
-    static_cast<void>(error_of(driver().touch(s, {test_start, test_start})));
+    static_cast<void>(error_of(driver().touch(s, activity)));
   }
   EXPECT_TRUE(is_open());
 }
