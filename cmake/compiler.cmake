@@ -11,7 +11,8 @@ if(PROJECT_IS_TOP_LEVEL)
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
   # Where it inlines much, GCC 12 finds faults in its own std::string (its bug 105651).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    add_compile_options(-Wno-array-bounds -Wno-restrict -Wno-stringop-overread)
+    add_compile_options(-Wno-array-bounds -Wno-restrict -Wno-stringop-overread
+                        -Wno-stringop-overflow)
   endif()
 endif()
 
