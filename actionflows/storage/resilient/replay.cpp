@@ -412,7 +412,7 @@ Task<std::optional<CommitResult>> Outage::replay_commit(Diverted& diverted, Prim
                        !commit.expected_last_sequence;
   if (guarded) first->expected_last_sequence = diverted.primary_last;
   first->may_repeat |= entry.attempted || (only_appends(commit) && !guarded);
-  for (bool conflicted = false; fits && !conflicted;) {
+  for (bool may_search = guarded && !first->may_repeat; fits; may_search = false) {
     try {
       const CommitResult result = co_await primary.gate.call<CommitResult>(
           sending(primary.gate.primary(), first), primary.deadline());
@@ -422,7 +422,7 @@ Task<std::optional<CommitResult>> Outage::replay_commit(Diverted& diverted, Prim
       if (error.code() != ErrorCode::conflict) throw;
     }
     diverted.primary_last.reset();
-    conflicted = !guarded || first->may_repeat;
+    if (!may_search) break;
     first = std::make_shared<Commit>(commit);
     first->may_repeat = true;
   }
