@@ -100,7 +100,8 @@ TEST(OutageNetwork, AnswersThatComeTooLateDoubleNothing) {
   const Resilience end = instance.resilience();
   std::cout << "answers too late: " << clients.acknowledged() << " writes, " << clients.errors()
             << " calls failed, " << end.replayed << " replayed" << std::endl;
-  EXPECT_GT(clients.errors(), 0);
+  // Each late answer has failed its call, or opened the circuit, and then none has to fail.
+  EXPECT_GT(static_cast<std::uint64_t>(clients.errors()) + end.replayed, 0u);
   EXPECT_EQ(end.poisoned, 0u);
   clients.expect_in(*open_store(server));
 }

@@ -203,7 +203,6 @@ TEST(OutageHanging, TenThousandWritesAreAppliedOnce) {
             << clients.errors() << " calls failed, " << end.replayed << " replayed, "
             << end.conflicts << " conflicts" << std::endl;
   EXPECT_GE(clients.acknowledged(), wanted);
-  EXPECT_GT(clients.errors(), 0);
   EXPECT_GT(end.replayed, 0u);
   EXPECT_EQ(end.poisoned, 0u);
   clients.expect_in(*open_store(server));
