@@ -6,6 +6,7 @@
 // too.
 #include "tests/conformance/conformance.hpp"
 #include "tests/conformance/model.hpp"
+#include "tests/support/sanitized.hpp"
 #include "tests/support/seed.hpp"
 
 #include <rapidcheck.h>
@@ -17,18 +18,7 @@
 namespace actionflows::test {
 namespace {
 
-// Sanitizers make a sequence slower by an order of magnitude.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int most_sequences = 1'000;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int most_sequences = 1'000;
-#else
-constexpr int most_sequences = 1'000'000;
-#endif
-#else
-constexpr int most_sequences = 1'000'000;
-#endif
+constexpr int most_sequences = sanitized ? 300 : 1'000'000;
 
 constexpr DriverLimits model_limits{.max_events = 700,
                                     .max_chains = 5,

@@ -2,6 +2,7 @@
 // the sequence is dense, and the log tells what is stored.
 #include "actionflows/services/event_log.hpp"
 #include "actionflows/services/step_service.hpp"
+#include "tests/support/sanitized.hpp"
 #include "tests/support/typed_storage.hpp"
 
 #include <atomic>
@@ -11,11 +12,7 @@
 namespace actionflows::test {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int rounds = 10;
-#else
-constexpr int rounds = 40;
-#endif
+constexpr int rounds = sanitized ? 10 : 40;
 constexpr int workers = 12;
 constexpr std::size_t threads = 4;
 

@@ -8,6 +8,7 @@
 #include "actionflows/services/event_log.hpp"
 #include "actionflows/services/session_service.hpp"
 #include "tests/model/model.hpp"
+#include "tests/support/sanitized.hpp"
 #include "tests/support/typed_storage.hpp"
 
 #include <rapidcheck.h>
@@ -19,18 +20,7 @@
 namespace actionflows::test {
 namespace {
 
-// Sanitizers make a sequence slower by an order of magnitude.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int sequences_by_default = 250;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int sequences_by_default = 250;
-#else
-constexpr int sequences_by_default = 2'500;
-#endif
-#else
-constexpr int sequences_by_default = 2'500;
-#endif
+constexpr int sequences_by_default = sanitized ? 250 : 2'500;
 
 constexpr ModelLimits limits{.max_events = 400,
                              .max_chains = 6,

@@ -10,6 +10,7 @@
 #include "tests/support/change.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/run.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,12 +29,6 @@
 #include <vector>
 
 namespace actionflows::test {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 inline SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
