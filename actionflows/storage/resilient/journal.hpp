@@ -77,8 +77,9 @@ enum class JournalUse {
 
 // Makes the file when it is not there. What is damaged is not lost: the sound entries are kept, and
 // what follows the first damaged one is set aside; where the file can't be read to its end, it is
-// kept beside the new one as PATH.damaged-N. Throws unavailable: the file can't be opened; invalid:
-// it is a database of something else; corrupt: it is damaged, and that is its server's to mend.
+// kept beside the new one as PATH.damaged-N. Throws unavailable: the file can't be opened, or
+// another process is its server (PATH-lock says so, for as long as that runs); invalid: it is a
+// database of something else; corrupt: it is damaged, and that is its server's to mend.
 std::unique_ptr<Journal> open_journal(const std::string& path,
                                       JournalUse use = JournalUse::of_its_server);
 

@@ -241,6 +241,7 @@ std::string keep_aside(const std::string& path) {
 }  // namespace
 
 JournalFile::JournalFile(const std::string& path, JournalUse use) : path_(path), use_(use) {
+  if (use_ == JournalUse::of_its_server) lock();
   bool sound = false;
   try {
     sound = open();
@@ -256,6 +257,18 @@ JournalFile::JournalFile(const std::string& path, JournalUse use) : path_(path),
 }
 
 JournalFile::~JournalFile() = default;
+
+// Two servers would replay the same entries and give the same numbers to others.
+void JournalFile::lock() {
+  try {
+    lock_.emplace(path_ + "-lock");
+  } catch (const StorageError& refused) {
+    StorageError told = failure(ErrorCode::unavailable,
+                                "the journal can't be used: " + refused.message(), "journal");
+    told.set_cause(refused.what());
+    throw StorageError(told);
+  }
+}
 
 // Makes the tables of a new file, or refuses a file that is something else. False: its tables are
 // damaged.

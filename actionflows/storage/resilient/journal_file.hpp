@@ -4,9 +4,11 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/storage/resilient/journal.hpp"
+#include "actionflows/storage/resilient/process_lock.hpp"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +57,7 @@ class JournalFile {
  private:
   class Database;
 
+  void lock();
   bool open();
   void take_stock(bool tables_are_sound);
   void insert(std::uint64_t id, std::string_view kind, std::string_view at, std::string_view text,
@@ -63,7 +66,8 @@ class JournalFile {
 
   const std::string path_;
   const JournalUse use_;
-  std::string damage_;  // constant after construction
+  std::optional<ProcessLock> lock_;  // its server's
+  std::string damage_;               // constant after construction
   std::unique_ptr<Database> database_;
   std::uint64_t last_id_ = 0;
   std::uint64_t last_kept_id_ = 0;  // as of the last commit

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -142,6 +144,31 @@ TEST_F(SqliteJournalTest, SeesWhatAnotherProcessLetWaitAgain) {
   EXPECT_TRUE(run(journal->changed_by_others()));
   EXPECT_FALSE(run(journal->changed_by_others()));
   EXPECT_EQ(journal->entries().at(0).poison, "");
+}
+
+// Two servers on one journal would each replay what the other has acknowledged.
+TEST_F(SqliteJournalTest, HasOneServerAtATime) {
+  const auto can_be_opened_elsewhere = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        open_journal(path);
+        ::_exit(0);
+      } catch (const StorageError& error) {
+        const bool told = error.message() == "the journal can't be used: another process uses it";
+        ::_exit(told ? 1 : 2);
+      }
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 0;
+  };
+  auto journal = open_journal(path);
+  EXPECT_FALSE(can_be_opened_elsewhere());
+  EXPECT_TRUE(open_journal(path, JournalUse::beside_its_server)->entries().empty());
+  journal.reset();
+  EXPECT_TRUE(can_be_opened_elsewhere());
 }
 
 TEST_F(SqliteJournalTest, RefusesADatabaseOfSomethingElse) {
