@@ -152,6 +152,7 @@ std::unique_ptr<StorageDriver> open_served_storage(const StorageChoice& choice,
   if (!is_redis_url(choice.url)) return primary;
   ResilientOptions options;
   options.primary_timeout = redis_options(choice.url, "the storage URL").timeout;
+  options.primary_supersedes = true;
   options.log = bounds.log;
   auto journal = choice.journal.empty() ? make_memory_journal() : open_journal(choice.journal);
   return make_resilient_storage(std::move(primary), open_storage(choice.fallback, bounds),

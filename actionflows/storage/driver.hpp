@@ -146,6 +146,10 @@ struct Commit {
   // applied and the result tells which events these were.
   bool may_repeat = false;
 
+  // Beside may_repeat: an attempt of this change was sent without it and may still be under way.
+  // From a driver that lets that happen it must not be applied after this one.
+  bool supersedes = false;
+
   Precondition precondition = Precondition::none;
   std::vector<Expect> expects;  // records that must stand as they were read
   std::vector<Put> puts;        // one per key

@@ -104,18 +104,20 @@ TEST_F(OutageLoad, OfAMinuteReachesThePrimaryByOneProbePerInterval) {
             << std::endl;
   EXPECT_GE(requests_, 59'000u);
   EXPECT_LE(attempts_per_request(), 1.2);
-  // The failures that open the circuit; then a probe after 5 s, after 10 more, and after 20 more.
+  // The failures that open the circuit; then a probe after 5 s, and one each 8 s.
   std::vector<std::int64_t> probes;
   for (const auto at : attempts_)
     if (at > lost + 1s)
       probes.push_back(std::chrono::round<std::chrono::seconds>(at - lost).count());
-  EXPECT_EQ(probes, (std::vector<std::int64_t>{5, 15, 35}));
+  EXPECT_EQ(probes, (std::vector<std::int64_t>{5, 13, 21, 29, 37, 45, 53}));
   EXPECT_LE(attempts_.size(), 50u);
   EXPECT_LE(failed_, 50u);
 
   refused_percent_ = 0;
   forget_counts();
-  pass(20s);
+  pass(10s);
+  EXPECT_EQ(run(driver_->health()).resilience->breaker, "closed");
+  pass(10s);
   EXPECT_EQ(run(driver_->health()).resilience->journal_entries, 0u);
   // Each request of the outage is replayed once, and each log is looked at before.
   EXPECT_LE(attempts_.size(), 75'000u + 2 * client_count + 6'000u);

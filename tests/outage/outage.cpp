@@ -17,6 +17,7 @@ InstanceOptions::InstanceOptions(RedisOptions of_redis, std::chrono::millisecond
   redis.limits.max_events = 1'000'000;
   redis.max_waiting = 10'000;
   resilient.primary_timeout = timeout;
+  resilient.primary_supersedes = true;
   resilient.attempt_timeout = timeout;
   resilient.call_timeout = 5 * timeout / 2;
   resilient.breaker.first_open = 300ms;

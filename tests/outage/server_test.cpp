@@ -208,6 +208,31 @@ TEST(OutageHanging, TenThousandWritesAreAppliedOnce) {
   clients.expect_in(*open_store(server));
 }
 
+// ---- readable -----------------------------------------------------------------------------------
+
+// A server that answers reads and takes no writes, here for want of replicas: the reads in between
+// kept the circuit closed, a probe that only read closed it again, and each write failed.
+TEST(OutageReadable, AServerThatTakesNoWritesIsAwayUntilItDoes) {
+  NEEDS_REDIS();
+  const RedisServer server;
+  Instance instance(InstanceOptions(server.storage_options()));
+  Clients clients(instance.driver(), 3, "readable");
+  clients.create();
+  server.text({"CONFIG", "SET", "min-replicas-to-write", "1"});
+  for (int n = 0; n < 5; ++n) {
+    clients.read_once();
+    clients.write(1);
+  }
+  const std::uint64_t probed = instance.resilience().attempts + 3;
+  EXPECT_TRUE(wait_until([&] { return instance.resilience().attempts >= probed; }));
+  EXPECT_THAT(instance.log(), testing::Not(HasSubstr("the circuit is closed")));
+  EXPECT_GT(instance.resilience().journal_entries, 0u);
+  server.text({"CONFIG", "SET", "min-replicas-to-write", "0"});
+  ASSERT_TRUE(instance.wait_until_replayed());
+  EXPECT_EQ(instance.resilience().poisoned, 0u);
+  clients.expect_in(*open_store(server));
+}
+
 // ---- empty --------------------------------------------------------------------------------------
 
 // A server that comes back without its data is told of, and nothing that is known here is absent:

@@ -585,6 +585,38 @@ TEST(RedisData, ALogExpiresWithItsSessionAndGoesOnWhereItIsGone) {
 }
 
 // What was removed because a look at it found nothing could be of a life that had just begun.
+// What only appends has no version that refuses a late attempt: it was looked for in the log by
+// every attempt once, the first ones, too, and that took longer than all else.
+TEST(RedisData, AnAttemptThatArrivesAfterItsRepeatIsNotApplied) {
+  const RedisServer server;
+  const auto driver = open(server);
+  const SessionId s = live_session(*driver);
+  Change repeat = Change(s).operation("appended").repeat();
+  repeat.supersedes = true;
+  const Change late = Change(s).operation("appended");
+  const CommitResult applied = run(driver->commit(repeat));
+  EXPECT_FALSE(applied.repeated);
+  const CommitResult found = run(driver->commit(late));
+  EXPECT_TRUE(found.repeated);
+  EXPECT_EQ(found.last_sequence, applied.last_sequence);
+  EXPECT_EQ(last_sequence(*driver, s), applied.last_sequence);
+
+  const Change another = Change(s).operation("append");
+  EXPECT_FALSE(run(driver->commit(another)).repeated);
+  Change many = Change(s).operation("many").event_count(300);
+  run(driver->commit(many));  // beyond where the log is looked at
+  EXPECT_EQ(error_of(driver->commit(late))->code(), ErrorCode::conflict);
+  EXPECT_EQ(last_sequence(*driver, s), applied.last_sequence + 301);
+
+  for (int n = 0; n < 300; ++n) {
+    repeat.operation("repeat " + std::to_string(n));
+    run(driver->commit(repeat));
+  }
+  const auto kept = server.text({"HGET", "af:{s}", "fences"});
+  EXPECT_LT(kept.size(), 256 * 30u) << "the oldest are forgotten";
+  EXPECT_NE(kept.find("repeat 299"), kept.npos);
+}
+
 TEST(RedisData, OnlyTheEntryThatWasSeenIsRemoved) {
   NEEDS_REDIS();
   const RedisServer server;

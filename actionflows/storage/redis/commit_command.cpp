@@ -14,6 +14,7 @@ std::string flags_of(const Commit& commit, const RedisOptions& options) {
   const DriverLimits& limits = options.limits;
   std::string flags;
   if (commit.may_repeat) flags += 'r';
+  if (only_appends(commit)) flags += commit.supersedes ? 's' : 'a';
   if (commit.precondition == Precondition::fresh) flags += 'f';
   if (commit.precondition == Precondition::expired) flags += 'e';
   if (creates_session(commit)) flags += 'c';

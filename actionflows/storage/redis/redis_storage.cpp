@@ -486,6 +486,7 @@ Task<Health> RedisStorage::health() {
     for (std::size_t i = 0; i < asked; ++i) asks.add(Command("INFO", keys_.store(i), infos[i]));
     co_await client_.run(commands.all(), deadline);
     commands.check("health", {});
+    co_await store_.probe(deadline);
     for (const Texts& count : counts)
       health.sessions += static_cast<std::uint64_t>(count.number(0));
     co_await client_.run(asks.all(), deadline);  // which a user of the server may not be allowed

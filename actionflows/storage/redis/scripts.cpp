@@ -1,5 +1,5 @@
-// About Lua in Redis: numbers are doubles, exact to 2^53, and are written with "%.0f", because
-// tostring makes 1e+15 of a large one. Versions are compared as texts. `unpack` takes some thousand
+// About Lua in Redis: numbers are doubles, exact to 2^53. Written as they are, those of more than 14
+// digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Versions are compared as texts. `unpack` takes some thousand
 // values, so what can be many goes in slices. What is stored is never decoded.
 #include "actionflows/storage/redis/scripts.hpp"
 
@@ -29,10 +29,12 @@ local hash, log, archive = KEYS[1], KEYS[2], KEYS[3]
 local grace = 86400000
 local slice = 1000
 
-local function text(number) return string.format('%.0f', number) end
+local function text(number)
+  if number > -1e13 and number < 1e14 then return number .. '' end
+  return string.format('%.0f', number)
+end
 
-local function read_meta()
-  local packed = redis.call('HGET', hash, 'meta')
+local function unpack_meta(packed)
   local m = {live = false, stands = false, deadline = 0, active = 0, first = 0, last = 0,
              archived = 0, kept = 0, user = '', state = ''}
   if not packed then return m end
@@ -46,11 +48,14 @@ local function read_meta()
   return m
 end
 
-local function write_meta(m)
-  redis.call('HSET', hash, 'meta', table.concat({
-    m.live and '1' or '0', text(m.deadline), text(m.active), text(m.first), text(m.last),
-    text(m.archived), text(m.kept), m.user, m.state}, ' '))
+local function read_meta() return unpack_meta(redis.call('HGET', hash, 'meta')) end
+
+local function packed_meta(m)
+  return table.concat({m.live and '1' or '0', text(m.deadline), text(m.active), text(m.first),
+                       text(m.last), text(m.archived), text(m.kept), m.user, m.state}, ' ')
 end
+
+local function write_meta(m) redis.call('HSET', hash, 'meta', packed_meta(m)) end
 
 -- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
 -- about the past stays for a day, too. The hash says that the log stands: so that stays as long.
@@ -74,10 +79,10 @@ end
 // 17 expects, 18 puts, 19 erases, 20 counts of steps, 21 archived chains, 22 events; then each:
 // expects (field, version), puts (field, expected version, value), erases (field, version), counts
 // (field, highest step), chains (number), events (operation id, bytes). An empty text: not given.
-// Flags: r may repeat, f fresh, e expired, c creates the session, x ends it, l a limit is passed, w
-// replicas are waited for. Answers "ok first last repeated deadline active moved old-user user" (0
-// or 1; an empty old-user: none), the same with "untold" where the wake-up was refused, "conflict
-// version message" or "exhausted message".
+// Flags: r may repeat, a only appends, s the same and supersedes an attempt, f fresh, e expired, c
+// creates the session, x ends it, l a limit is passed, w replicas are waited for. Answers "ok first
+// last repeated deadline active moved old-user user" (0 or 1; an empty old-user: none), the same
+// with "untold" where the wake-up was refused, "conflict version message" or "exhausted message".
 constexpr std::string_view commit = R"lua(
 local at, op, flags = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local function flag(letter) return string.find(flags, letter, 1, true) ~= nil end
@@ -90,7 +95,8 @@ local counts = erases + 2 * n[3]
 local chains = counts + 2 * n[4]
 local events = chains + n[5]
 
-local m = read_meta()
+local packed, fences = unpack(redis.call('HMGET', hash, 'meta', 'fences'))
+local m = unpack_meta(packed)
 -- A log that is gone (evicted, or of a store from before) does not come back, but goes on.
 local log_gone = m.last > 0 and redis.call('LLEN', log) == 0
 if log_gone then m.first = m.last + 1 end
@@ -120,7 +126,37 @@ local function find_operation()
   return answer(first, last, '1', '0', '')
 end
 
-if flag('r') and m.last > 0 then
+-- What only appends has no version that keeps an attempt which arrives late from being applied after
+-- its repeat. So the repeat leaves a fence, for longer than an attempt can be under way: "<time>
+-- <length> <operation id>" of each, the newest last.
+local function list_fences()
+  local from, list = 1, {}
+  while fences do
+    local _, head, time, length = string.find(fences, '^(%d+) (%d+) ', from)
+    if not head then break end
+    from = head + length + 1
+    list[#list + 1] = {time = tonumber(time), id = string.sub(fences, head + 1, from - 1)}
+  end
+  return list
+end
+
+local function add_fence()
+  local now, list, kept = tonumber(redis.call('TIME')[1]), list_fences(), {}
+  for i = math.max(1, #list - 254), #list do
+    local fence = list[i]
+    if fence.time > now - 3600 then
+      kept[#kept + 1] = text(fence.time) .. ' ' .. #fence.id .. ' ' .. fence.id
+    end
+  end
+  kept[#kept + 1] = text(now) .. ' ' .. #op .. ' ' .. op
+  redis.call('HSET', hash, 'fences', table.concat(kept))
+end
+
+local fenced = false
+if fences and flag('a') and not flag('r') then
+  for _, fence in ipairs(list_fences()) do fenced = fenced or fence.id == op end
+end
+if (flag('r') or fenced) and m.last > 0 then
   local earlier = find_operation()
   if earlier then
     -- WAIT looks at what its connection has written: of a repeat that is nothing yet.
@@ -132,6 +168,7 @@ end
 
 -- Everything that can refuse comes before everything that changes.
 local function conflict(why) return 'conflict 0 ' .. why end
+if fenced then return conflict('a repeat of this change was applied before it') end
 if not m.live and not flag('c') then return conflict('there is no such session') end
 if m.live and m.deadline <= at and not flag('x') then return conflict('the session has expired') end
 if flag('f') and m.stands then return conflict('something stands under this session id') end
@@ -219,13 +256,18 @@ for i = puts, erases - 1, 3 do
   pairs_to_set[#pairs_to_set + 1] = ARGV[i]
   pairs_to_set[#pairs_to_set + 1] = ARGV[i + 2]
 end
-slices(pairs_to_set, 1, #pairs_to_set, function(...) redis.call('HSET', hash, ...) end)
 for i = counts, chains - 1, 2 do
   local known = redis.call('HGET', hash, ARGV[i])
   if not known or tonumber(known) < tonumber(ARGV[i + 1]) then
-    redis.call('HSET', hash, ARGV[i], ARGV[i + 1])
+    pairs_to_set[#pairs_to_set + 1] = ARGV[i]
+    pairs_to_set[#pairs_to_set + 1] = ARGV[i + 1]
   end
 end
+local function set_pairs()
+  slices(pairs_to_set, 1, #pairs_to_set, function(...) redis.call('HSET', hash, ...) end)
+  pairs_to_set = {}
+end
+if n[5] > 0 then set_pairs() end  -- what is archived may be of them
 for i = erases, counts - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
 
 local old_user, moved, keep = '', '0', log_gone
@@ -281,12 +323,17 @@ m.last = sequence
 
 local result = answer(first, m.last, '0', moved, old_user)
 local log_until = m.deadline + tonumber(ARGV[6])
+if flag('s') then add_fence() end
 if flag('x') then
   redis.call('DEL', hash)
+  pairs_to_set = {}
+  if fences then redis.call('HSET', hash, 'fences', fences) end
   log_until = at + tonumber(ARGV[6])
   m.live, m.deadline, keep = false, log_until, true
 end
-write_meta(m)
+pairs_to_set[#pairs_to_set + 1] = 'meta'
+pairs_to_set[#pairs_to_set + 1] = packed_meta(m)
+set_pairs()
 if keep or moved == '1' then set_ttls(m, log_until) end
 -- Who may not publish has committed all the same.
 local told = redis.pcall('PUBLISH', ARGV[14],

@@ -118,6 +118,11 @@ Task<void> StoreWatch::look() {
   }
 }
 
+Task<void> StoreWatch::probe(Call::TimePoint deadline) {
+  const bool stand = co_await names_stand(true, deadline);
+  if (!stand) lose();
+}
+
 Task<void> StoreWatch::confirm_absence(Call::TimePoint deadline, std::string operation,
                                        std::string record) {
   if (!loss()) {

@@ -24,6 +24,10 @@ class StoreWatch {
   // One look at all names; to be called every second or two. Never throws.
   Task<void> look();
 
+  // A small write on each node, with a look at its name. Throws what a server that takes no writes
+  // answers, though it may serve reads.
+  Task<void> probe(Call::TimePoint deadline);
+
   // To be awaited before anything is told as absent: throws unavailable where data was lost.
   Task<void> confirm_absence(Call::TimePoint deadline, std::string operation, std::string record);
 

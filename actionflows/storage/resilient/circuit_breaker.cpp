@@ -25,19 +25,22 @@ CircuitBreaker::Slice& CircuitBreaker::slice_of(Clock::Monotonic now) {
   return slice;
 }
 
-void CircuitBreaker::on_answers(int count, Clock::Monotonic now) {
-  if (state_ != BreakerState::closed || count == 0) return;
-  slice_of(now).calls += count;
+void CircuitBreaker::on_answers(int reads, int writes, Clock::Monotonic now) {
+  if (state_ != BreakerState::closed || reads + writes == 0) return;
+  slice_of(now).calls += reads + writes;
   failures_in_a_row_ = 0;
+  if (writes > 0) failed_writes_in_a_row_ = 0;
 }
 
-bool CircuitBreaker::on_failure(Clock::Monotonic now) {
+bool CircuitBreaker::on_failure(CallKind kind, Clock::Monotonic now) {
   if (state_ != BreakerState::closed) return false;
   Slice& slice = slice_of(now);
   ++slice.calls;
   ++slice.failures;
   ++failures_in_a_row_;
-  if (failures_in_a_row_ < options_.consecutive_failures && !too_many_failures(now)) return false;
+  if (kind == CallKind::write) ++failed_writes_in_a_row_;
+  const int longest_row = std::max(failures_in_a_row_, failed_writes_in_a_row_);
+  if (longest_row < options_.consecutive_failures && !too_many_failures(now)) return false;
   open(now, options_.first_open);
   return true;
 }
@@ -75,6 +78,7 @@ void CircuitBreaker::on_probe(std::uint64_t permit, bool success, Clock::Monoton
   }
   state_ = BreakerState::closed;
   failures_in_a_row_ = 0;
+  failed_writes_in_a_row_ = 0;
   window_ = {};
 }
 

@@ -20,16 +20,20 @@
 namespace actionflows {
 
 struct BreakerOptions {
-  int consecutive_failures = 5;                    // opens on so many in a row
-  int failure_percent = 50;                        // or on this share
-  int min_calls = 20;                              // of at least so many calls
-  std::chrono::seconds window{30};                 // within this time
-  std::chrono::milliseconds first_open{5'000};     // open for so long,
-  std::chrono::milliseconds longest_open{60'000};  // doubling after each failed probe up to here
-  std::chrono::milliseconds probe_lease{5'000};    // what a probe may take
+  int consecutive_failures = 5;                 // opens on so many in a row, of all or of writes
+  int failure_percent = 50;                     // or on this share
+  int min_calls = 20;                           // of at least so many calls
+  std::chrono::seconds window{30};              // within this time
+  std::chrono::milliseconds first_open{5'000};  // open for so long,
+  // doubling after each failed probe up to here: who waits longer serves less than 90 % of what it
+  // could for more than 10 s after the backend is back
+  std::chrono::milliseconds longest_open{8'000};
+  std::chrono::milliseconds probe_lease{5'000};  // what a probe may take
 };
 
 enum class BreakerState { closed, open, half_open };
+
+enum class CallKind { read, write };
 
 std::string_view to_string(BreakerState state);
 
@@ -46,9 +50,10 @@ class CircuitBreaker {
   // refused request is an answer. Late results, of calls that began before the breaker opened,
   // change nothing.
 
-  void on_answers(int count, Clock::Monotonic now);
-  // True: the breaker has just opened.
-  bool on_failure(Clock::Monotonic now);
+  void on_answers(int reads, int writes, Clock::Monotonic now);
+  // True: the breaker has just opened. A backend that answers reads and takes no writes (a replica,
+  // a full disk) is away, too: reads that succeed don't end a row of writes that failed.
+  bool on_failure(CallKind kind, Clock::Monotonic now);
 
   // Permission to try the backend once, as a number to give back with the result; nullopt: it is
   // not time, or another probe is under way. A lease that ran out is taken over.
@@ -77,6 +82,7 @@ class CircuitBreaker {
 
   BreakerState state_ = BreakerState::closed;
   int failures_in_a_row_ = 0;
+  int failed_writes_in_a_row_ = 0;
   std::array<Slice, slices> window_;
   std::chrono::milliseconds open_for_{0};
   Clock::Monotonic probe_at_;  // open: when a probe may begin; half open: when its lease ends

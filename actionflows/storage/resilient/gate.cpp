@@ -33,18 +33,19 @@ void Gate::note_answers() {
 }
 
 void Gate::note_answers(Clock::Monotonic now) {
-  breaker_.on_answers(answers_.exchange(0, std::memory_order_relaxed), now);
+  breaker_.on_answers(read_.exchange(0, std::memory_order_relaxed),
+                      written_.exchange(0, std::memory_order_relaxed), now);
 }
 
-bool Gate::on_error(const StorageError& error) {
+bool Gate::on_error(const StorageError& error, CallKind kind) {
   if (!is_failure(error)) {
-    on_answer();
+    on_answer(kind);
     return false;
   }
   const std::lock_guard lock(mutex_);
   const Clock::Monotonic now = clock_.monotonic();
   note_answers(now);
-  if (breaker_.on_failure(now)) note_state();
+  if (breaker_.on_failure(kind, now)) note_state();
   return true;
 }
 

@@ -29,9 +29,9 @@ class Gate {
   [[nodiscard]] bool admits() const { return admits_.load(std::memory_order_acquire); }
   // The primary ends every attempt in time by itself.
   [[nodiscard]] bool needs_no_timer() const { return needs_no_timer_; }
-  // An attempt that failed may still be applied later.
+  // An attempt that failed may still be applied after its repeat.
   [[nodiscard]] bool may_apply_late() const {
-    return options_.primary_timeout != std::chrono::milliseconds(0);
+    return options_.primary_timeout != std::chrono::milliseconds(0) && !options_.primary_supersedes;
   }
 
   [[nodiscard]] Clock::Monotonic deadline() const {
@@ -45,16 +45,18 @@ class Gate {
     retry_.on_call();
     count_attempt();
   }
-  void on_answer() { answers_.fetch_add(1, std::memory_order_relaxed); }
+  void on_answer(CallKind kind) {
+    (kind == CallKind::write ? written_ : read_).fetch_add(1, std::memory_order_relaxed);
+  }
   // Whether `error` is a failure of the primary; it is counted either way.
-  bool on_error(const StorageError& error);
+  bool on_error(const StorageError& error, CallKind kind);
 
   // What the primary answers to `start(attempt)`, attempts counted from `attempt`, after the one
   // before has failed with `failed`, if there was one. `start` returns what makes the task and owns
   // all that it needs: an attempt that overran its deadline goes on. Throws what the last attempt
   // failed with; unavailable at once when the gate does not admit.
   template <class T, class Start>
-  Task<T> call(Start start, Clock::Monotonic deadline, int attempt = 1,
+  Task<T> call(Start start, CallKind kind, Clock::Monotonic deadline, int attempt = 1,
                std::optional<StorageError> failed = {});
 
   // Hands the breaker what was answered since the last time; to be called many times within its
@@ -90,7 +92,9 @@ class Gate {
   RetryPolicy retry_;
   std::atomic<bool> admits_{true};
   alignas(64) std::atomic<std::uint64_t> attempts_{0};
-  std::atomic<int> answers_{0};  // that the breaker does not know of yet
+  // Answers that the breaker does not know of yet.
+  std::atomic<int> read_{0};
+  std::atomic<int> written_{0};
   std::atomic<std::uint64_t> retries_{0};
   std::atomic<std::uint64_t> rejections_{0};
 
@@ -111,6 +115,7 @@ inline auto sending(const std::shared_ptr<StorageDriver>& primary,
     if (attempt > 1 && !first->may_repeat) {
       auto again = std::make_shared<Commit>(*first);
       again->may_repeat = true;
+      again->supersedes = true;
       sent = std::move(again);
     }
     return [primary, sent] { return primary->commit(*sent); };
@@ -133,7 +138,7 @@ Task<T> Gate::attempt_within(std::function<Task<T>()> work, Clock::Monotonic dea
 }
 
 template <class T, class Start>
-Task<T> Gate::call(Start start, Clock::Monotonic deadline, int attempt,
+Task<T> Gate::call(Start start, CallKind kind, Clock::Monotonic deadline, int attempt,
                    std::optional<StorageError> failed) {
   if (!failed) retry_.on_call();
   for (;; ++attempt) {
@@ -155,10 +160,10 @@ Task<T> Gate::call(Start start, Clock::Monotonic deadline, int attempt,
     failed.reset();
     try {
       T result = co_await attempt_within<T>(std::move(work), deadline);
-      on_answer();
+      on_answer(kind);
       co_return std::move(result);
     } catch (const StorageError& error) {
-      if (!on_error(error)) throw;
+      if (!on_error(error, kind)) throw;
       failed = error;
     }
   }

@@ -1,6 +1,8 @@
 #include "actionflows/storage/resilient/journal.hpp"
 
-#include <map>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -24,8 +26,7 @@ class MemoryJournal final : public Journal {
                              Timestamp at) override {
     const std::lock_guard lock(mutex_);
     const std::uint64_t id = ++last_id_;
-    entries_.emplace_hint(entries_.end(), id,
-                          JournalEntry{id, kind, at, std::move(commit), {}, false});
+    entries_.emplace(id, JournalEntry{id, kind, at, std::move(commit), {}, false});
     co_return id;
   }
 
@@ -55,6 +56,7 @@ class MemoryJournal final : public Journal {
     const std::lock_guard lock(mutex_);
     std::vector<JournalEntry> all;
     for (const auto& [id, entry] : entries_) all.push_back(entry);
+    std::ranges::sort(all, {}, &JournalEntry::id);
     return all;
   }
 
@@ -66,7 +68,7 @@ class MemoryJournal final : public Journal {
   const std::string no_damage_;
   std::mutex mutex_;
   // guarded by mutex_
-  std::map<std::uint64_t, JournalEntry> entries_;
+  boost::unordered_flat_map<std::uint64_t, JournalEntry> entries_;
   std::uint64_t last_id_ = 0;
 };
 

@@ -73,10 +73,6 @@ StorageError deadline_is_unknown(const SessionId& session) {
                          session.str());
 }
 
-void check_deadline(const SessionShadow& shadow, const SessionId& session, Timestamp now) {
-  if (shadow.activity.expires <= now) throw deadline_is_unknown(session);
-}
-
 Commit touch_of(const SessionId& session, const Activity& activity) {
   Commit touch;
   touch.session = session;
@@ -121,8 +117,7 @@ std::shared_ptr<Diverted> Outage::find_or_divert(const SessionId& session) {
   return place;
 }
 
-Task<void> Outage::drop_if_unused(Diverted& diverted) {
-  if (!diverted.entries.empty()) co_return;
+Task<void> Outage::drop(Diverted& diverted) {
   try {
     co_await remove_refused(diverted);
     co_await journal_->remove(diverted.base_ids);
@@ -154,7 +149,8 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
   const bool creates = creates_session(first) && first.precondition == Precondition::fresh;
   if (!known && !creates)
     throw primary_is_away("nothing is known here of this session", diverted.session.str());
-  if (known) check_deadline(*shadow, diverted.session, clock_.now());
+  if (known && shadow->activity.expires <= clock_.now())
+    throw deadline_is_unknown(diverted.session);
   co_await fallback_->erase_session(diverted.session);
   if (!known) {
     const std::lock_guard lock(diverted.mutex);
@@ -187,7 +183,7 @@ Task<void> Outage::place_base(Diverted& diverted, const Commit& base) {
 Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind,
                                    std::shared_ptr<const Commit> commit, bool attempted) {
   // Never behind one that was refused: what rebuilds the fallback knows it only as the last.
-  co_await remove_refused(diverted);
+  if (!diverted.refused_ids.empty()) co_await remove_refused(diverted);
   const Timestamp now = clock_.now();
   const std::uint64_t id = co_await journal_->append(kind, commit, now);
   diverted.entries.push_back({id, kind, now, std::move(commit), {}, attempted});
@@ -197,7 +193,6 @@ Task<std::uint64_t> Outage::append(Diverted& diverted, JournalKind kind,
 }
 
 Task<void> Outage::remove_refused(Diverted& diverted) {
-  if (diverted.refused_ids.empty()) co_return;
   co_await journal_->remove(diverted.refused_ids);
   diverted.refused_ids.clear();
 }
@@ -278,7 +273,12 @@ Provenance Outage::provenance(Timestamp as_of) const {
 }
 
 Task<ReadResult> Outage::read(Diverted& diverted, std::span<const RecordKey> keys) {
-  if (!diverted.seeded.load()) co_return read_shadow(diverted.session, keys);
+  if (!diverted.seeded.load()) {
+    Known known = read_shadow(diverted.session, keys);
+    if (auto* const unknown = std::get_if<StorageError>(&known))
+      throw StorageError(std::move(*unknown));
+    co_return std::get<ReadResult>(std::move(known));
+  }
   ReadResult result = co_await fallback_->read(diverted.session, keys);
   const std::lock_guard lock(diverted.mutex);
   const bool may_have_moved = !diverted.knowledge.all();
@@ -304,11 +304,11 @@ Task<EventPage> Outage::read_events(Diverted& diverted, const EventQuery& query)
   co_return page;
 }
 
-ReadResult Outage::read_shadow(const SessionId& session, std::span<const RecordKey> keys) const {
+Outage::Known Outage::read_shadow(const SessionId& session, std::span<const RecordKey> keys) const {
   const std::optional<SessionShadow> shadow = shadow_.find(session);
   if (!shadow || !shadow->live)
-    throw primary_is_away("nothing is known here of this session", session.str());
-  check_deadline(*shadow, session, clock_.now());
+    return primary_is_away("nothing is known here of this session", session.str());
+  if (shadow->activity.expires <= clock_.now()) return deadline_is_unknown(session);
   Knowledge knowledge;
   for (const auto& [key, record] : shadow->records) knowledge.see(key, record.has_value());
   ReadResult result;
@@ -316,7 +316,7 @@ ReadResult Outage::read_shadow(const SessionId& session, std::span<const RecordK
     const auto found = shadow->records.find(key);
     const bool present = found != shadow->records.end() && found->second;
     if (!present && !knowledge.surely_absent(key))
-      throw primary_is_away("a record is not known here", session.str());
+      return primary_is_away("a record is not known here", session.str());
     result.records.push_back(present ? found->second : std::nullopt);
   }
   result.live = true;
@@ -396,9 +396,9 @@ void Outage::add_to(Resilience& resilience) const {
   resilience.poisoned = poisoned_.load(std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   resilience.journal_entries = waiting_.size();
-  if (!waiting_.empty())
-    resilience.journal_age =
-        std::max(clock_.now() - waiting_.begin()->second, Timestamp::duration::zero());
+  Timestamp oldest = clock_.now();
+  for (const auto& [id, at] : waiting_) oldest = std::min(oldest, at);
+  resilience.journal_age = clock_.now() - oldest;
 }
 
 void Outage::tell(const std::string& line) const {

@@ -13,6 +13,8 @@
 #include "actionflows/storage/resilient/shadow.hpp"
 #include "actionflows/storage/wakeup_hub.hpp"
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -20,6 +22,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace actionflows {
@@ -83,8 +86,8 @@ class Outage {
   // `attempted`: the primary was asked for it before.
   Task<CommitResult> commit(Diverted& diverted, const Commit& commit, bool attempted);
   Task<bool> touch(Diverted& diverted, const Activity& activity);
-  // A session that came to nothing is diverted no more.
-  Task<void> drop_if_unused(Diverted& diverted);
+  // A session without entries, whose first change came to nothing, is diverted no more.
+  Task<void> drop(Diverted& diverted);
 
   // ---- reading what is diverted; no turn needed. Check `over` afterwards.
 
@@ -94,9 +97,11 @@ class Outage {
   Task<SessionPage> list_sessions(const ListQuery& query);
   Task<ArchivePage> list_archive(const ListQuery& query);
 
-  // What the shadow knows of a session that is not diverted; throws unavailable for what it
-  // doesn't.
-  ReadResult read_shadow(const SessionId& session, std::span<const RecordKey> keys) const;
+  // What the shadow knows of a session that is not diverted; unavailable is what it doesn't.
+  // Reading does not throw that but returns it: in an outage it is the usual answer, and each frame
+  // that an exception passes takes as long as all else.
+  using Known = std::variant<ReadResult, StorageError>;
+  Known read_shadow(const SessionId& session, std::span<const RecordKey> keys) const;
   EventPage read_shadow_events(const SessionId& session, const EventQuery& query) const;
 
   // Whether `commit` was made from what was read before a replay that set something aside: then
@@ -182,9 +187,9 @@ class Outage {
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::map<SessionId, std::shared_ptr<Diverted>> sessions_;
-  std::map<SessionId, Timestamp> breaks_;       // when replays ended that set something aside
-  std::map<std::uint64_t, Timestamp> waiting_;  // entries, by id: when each was appended
-  std::vector<std::uint64_t> done_;             // replayed, but the journal could not be told yet
+  std::map<SessionId, Timestamp> breaks_;  // when replays ended that set something aside
+  boost::unordered_flat_map<std::uint64_t, Timestamp> waiting_;  // entries: when each was appended
+  std::vector<std::uint64_t> done_;  // replayed, but the journal could not be told yet
 };
 
 }  // namespace actionflows

@@ -170,7 +170,7 @@ Task<void> Outage::resume() {
     diverted->entries = std::move(last);
     co_await rebuild(*diverted);
     entries += diverted->entries.size();
-    co_await drop_if_unused(*diverted);
+    if (diverted->entries.empty()) co_await drop(*diverted);
   }
   if (entries != 0)
     tell("journal holds " + std::to_string(entries) + " entries of before, to be replayed");
@@ -291,7 +291,8 @@ Task<std::optional<Outage::Operations>> Outage::operations_since(Diverted& diver
   query.after = seen > 0 ? seen - 1 : 0;
   for (;;) {
     const EventPage page = co_await primary.gate.call<EventPage>(
-        reading_events(primary.gate.primary(), diverted.session, query), primary.deadline());
+        reading_events(primary.gate.primary(), diverted.session, query), CallKind::read,
+        primary.deadline());
     // A log that does not reach to where it was, or has another event there, is another's; unless
     // the primary has gone back to an older state.
     if (page.last_sequence < seen) {
@@ -320,7 +321,8 @@ Task<bool> Outage::is_older_state(Diverted& diverted, Primary primary, std::uint
   query.after = last - 1;
   query.limit = 1;
   const EventPage there = co_await primary.gate.call<EventPage>(
-      reading_events(primary.gate.primary(), diverted.session, query), primary.deadline());
+      reading_events(primary.gate.primary(), diverted.session, query), CallKind::read,
+      primary.deadline());
   const EventPage here = co_await fallback_->read_events(diverted.session, query);
   const auto is_known = [&](const EventPage& page) {
     return !page.events.empty() && page.events.front().sequence == last &&
@@ -355,7 +357,7 @@ Task<std::optional<std::uint64_t>> Outage::replay_entry(Diverted& diverted, Prim
   try {
     if (entry.kind == JournalKind::touch) {
       co_await primary.gate.call<bool>(touching(primary.gate.primary(), *entry.commit),
-                                       primary.deadline());
+                                       CallKind::write, primary.deadline());
     } else {
       const std::optional<CommitResult> result =
           co_await replay_commit(diverted, primary, entry, lineage);
@@ -387,7 +389,7 @@ Task<bool> Outage::stands_as_known(Primary primary, const Commit& commit, const 
   std::vector<RecordKey> keys;
   for (const auto& [key, version] : versions) keys.push_back(key);
   const ReadResult read = co_await primary.gate.call<ReadResult>(
-      reading(primary.gate.primary(), commit.session, keys), primary.deadline());
+      reading(primary.gate.primary(), commit.session, keys), CallKind::read, primary.deadline());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto& stands = read.records[i];
     const auto known = lineage.find(keys[i]);
@@ -411,11 +413,12 @@ Task<std::optional<CommitResult>> Outage::replay_commit(Diverted& diverted, Prim
   const bool guarded = only_appends(commit) && !entry.attempted && diverted.primary_last &&
                        !commit.expected_last_sequence;
   if (guarded) first->expected_last_sequence = diverted.primary_last;
+  first->supersedes = entry.attempted && !commit.may_repeat;
   first->may_repeat |= entry.attempted || (only_appends(commit) && !guarded);
   for (bool may_search = guarded && !first->may_repeat; fits; may_search = false) {
     try {
       const CommitResult result = co_await primary.gate.call<CommitResult>(
-          sending(primary.gate.primary(), first), primary.deadline());
+          sending(primary.gate.primary(), first), CallKind::write, primary.deadline());
       diverted.primary_last = result.last_sequence;
       co_return result;
     } catch (const StorageError& error) {
@@ -437,12 +440,13 @@ Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const L
   for (int attempt = 1;; ++attempt) {
     std::vector<RecordKey> keys = rebase_keys(commit);
     ReadResult read = co_await primary.gate.call<ReadResult>(
-        reading(primary.gate.primary(), commit.session, keys), primary.deadline());
+        reading(primary.gate.primary(), commit.session, keys), CallKind::read, primary.deadline());
     const std::vector<RecordKey> more = rebase_more_keys(commit, keys, read);
     if (!more.empty()) {
       keys.insert(keys.end(), more.begin(), more.end());
       read = co_await primary.gate.call<ReadResult>(
-          reading(primary.gate.primary(), commit.session, keys), primary.deadline());
+          reading(primary.gate.primary(), commit.session, keys), CallKind::read,
+          primary.deadline());
     }
     // Lost since the replay began, it may be made anew from the first entry on.
     if (!read.owner) throw failure(ErrorCode::unavailable, "the session is lost", "replay");
@@ -454,7 +458,8 @@ Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const L
       auto commit_now = std::make_shared<Commit>(*std::move(rebased.commit));
       commit_now->may_repeat = true;
       co_await primary.gate.call<CommitResult>(
-          sending(primary.gate.primary(), std::move(commit_now)), primary.deadline());
+          sending(primary.gate.primary(), std::move(commit_now)), CallKind::write,
+          primary.deadline());
     } catch (const StorageError& error) {
       again = error.code() == ErrorCode::conflict;
       if (!again) throw;

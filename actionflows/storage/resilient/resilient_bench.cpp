@@ -18,10 +18,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <atomic>
 #include <ctime>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -67,9 +69,12 @@ std::unique_ptr<StorageDriver> memory() {
 
 // As the program wraps a primary that ends each call in time by itself.
 std::unique_ptr<StorageDriver> wrapped(std::shared_ptr<StorageDriver> primary,
-                                       std::chrono::milliseconds primary_timeout) {
+                                       std::chrono::milliseconds primary_timeout,
+                                       BreakerOptions breaker = {}) {
   ResilientOptions options;
+  options.breaker = breaker;
   options.primary_timeout = primary_timeout;
+  options.primary_supersedes = true;
   options.max_journal = 10'000'000;
   options.retry.max_attempts = 1;
   return make_resilient_storage(std::move(primary), memory(), make_memory_journal(), options);
@@ -142,15 +147,19 @@ void resilient_over_redis(benchmark::State& state) {
 
 // ---- open ---------------------------------------------------------------------------------------
 
-// A storage whose primary can be taken away.
+// A storage whose primary can be taken away, and be back within a moment.
 struct Away {
-  Away() : link(std::make_shared<Link>(memory())), driver(wrapped(link, 0ms)) {}
+  explicit Away(std::unique_ptr<StorageDriver> primary = memory(),
+                std::chrono::milliseconds primary_timeout = 0ms)
+      : link(std::make_shared<Link>(std::move(primary))),
+        driver(wrapped(link, primary_timeout, {.first_open = 50ms, .longest_open = 50ms})) {}
 
   void lose() const {
-    link->hook = [](Moment) -> Task<void> {
-      throw StorageError(ErrorCode::unavailable, "away");
+    link->hook = [this](Moment) -> Task<void> {
+      if (lost) throw StorageError(ErrorCode::unavailable, "away");
       co_return;
     };
+    lost = true;
     while (run(driver->health()).resilience->breaker == "closed") {
       try {
         run(driver->list_sessions({}));
@@ -159,6 +168,7 @@ struct Away {
     }
   }
 
+  mutable std::atomic<bool> lost{false};
   std::shared_ptr<Link> link;
   std::unique_ptr<StorageDriver> driver;
 };
@@ -229,10 +239,38 @@ void journaled_commit(benchmark::State& state) {
   }
 }
 
+// Journaled changes that come into Redis per second, once it is back.
+void replay_into_redis(benchmark::State& state) {
+  constexpr std::size_t sessions = 200;
+  constexpr std::size_t each = 50;
+  for (auto _ : state) {
+    const RedisServer server;
+    RedisOptions options = server.storage_options();
+    options.timeout = 2s;
+    const Away away(make_redis_storage(options), 2s);
+    for (std::size_t n = 0; n < sessions; ++n) {
+      Change change(id_of(n));
+      run(away.driver->commit(change.create(ann).put(test::chain(1)).put(test::step(1, 1))));
+    }
+    away.lose();
+    for (std::size_t n = 0; n < sessions; ++n) {
+      std::uint64_t version = 1;
+      run(put(*away.driver, id_of(n), version, each));
+    }
+    const double seconds = seconds_of([&] {
+      away.lost = false;
+      while (run(away.driver->health()).resilience->journal_entries != 0)
+        std::this_thread::sleep_for(1ms);
+    });
+    tell(state, sessions * each / seconds, Limit::at_least, 2'000);
+  }
+}
+
 BENCHMARK(resilient_over_memory)->Iterations(1);
 BENCHMARK(resilient_over_redis)->Iterations(1);
 BENCHMARK(refused_call_us)->Iterations(1);
 BENCHMARK(journaled_commit)->Iterations(1);
+BENCHMARK(replay_into_redis)->Iterations(1);
 
 }  // namespace
 }  // namespace actionflows

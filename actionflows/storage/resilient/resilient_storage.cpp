@@ -81,8 +81,10 @@ class ResilientStorage final : public StorageDriver {
   Task<void> settle(const SessionId& session, Deadline deadline);
   Task<ReadResult> read_the_long_way(const SessionId& session, std::span<const RecordKey> keys,
                                      Deadline deadline, std::optional<StorageError> failed);
+  Task<ReadResult> read_meanwhile(const SessionId& session, std::span<const RecordKey> keys);
+  Task<ReadResult> read_at_primary(const SessionId& session, std::span<const RecordKey> keys);
   template <class T, class Ask>
-  Task<T> ask(Ask ask, Deadline deadline, std::optional<StorageError> failed = {});
+  Task<T> ask(Ask ask, CallKind kind, Deadline deadline, std::optional<StorageError> failed = {});
   void note_read(const SessionId& session, std::span<const RecordKey> keys,
                  const ReadResult& result, Timestamp began);
   // Throws unavailable: the primary does not find what it had, and that is no fact yet.
@@ -116,13 +118,14 @@ class ResilientStorage final : public StorageDriver {
 // What the primary answers, all attempts together; after a first one, where that has `failed`.
 // `ask` makes a task that owns its arguments.
 template <class T, class Ask>
-Task<T> ResilientStorage::ask(Ask ask, Deadline deadline, std::optional<StorageError> failed) {
+Task<T> ResilientStorage::ask(Ask ask, CallKind kind, Deadline deadline,
+                              std::optional<StorageError> failed) {
   const auto primary = gate_.primary();
   const auto start = [primary, ask](int) -> std::function<Task<T>()> {
     return [primary, ask] { return ask(*primary); };
   };
   const int attempt = failed ? 2 : 1;
-  co_return co_await gate_.call<T>(start, deadline, attempt, std::move(failed));
+  co_return co_await gate_.call<T>(start, kind, deadline, attempt, std::move(failed));
 }
 
 // ---- commit -------------------------------------------------------------------------------------
@@ -136,11 +139,11 @@ Task<CommitResult> ResilientStorage::commit(const Commit& commit) {
     gate_.on_call();
     try {
       CommitResult result = co_await gate_.primary()->commit(commit);
-      gate_.on_answer();
+      gate_.on_answer(CallKind::write);
       shadow_.note_commit(commit, result, commit.at);
       co_return result;
     } catch (const StorageError& error) {
-      if (!gate_.on_error(error)) throw;
+      if (!gate_.on_error(error, CallKind::write)) throw;
       failed = error;
     }
   }
@@ -181,8 +184,8 @@ Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline d
   const bool asked_to_look = commit.may_repeat;
   if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
   const auto first = std::make_shared<const Commit>(std::move(commit));
-  CommitResult result = co_await gate_.call<CommitResult>(sending(gate_.primary(), first), deadline,
-                                                          attempt, std::move(failed));
+  CommitResult result = co_await gate_.call<CommitResult>(
+      sending(gate_.primary(), first), CallKind::write, deadline, attempt, std::move(failed));
   // Found where an attempt of this very call had left it: that is no repeat to the caller.
   if (!asked_to_look) result.repeated = false;
   shadow_.note_commit(*first, result, first->at);
@@ -193,7 +196,9 @@ Task<std::optional<CommitResult>> ResilientStorage::commit_meanwhile(const Commi
                                                                      Deadline deadline,
                                                                      bool attempted) {
   const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(commit.session);
-  const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
+  // Nearly always it is free: then nobody has to watch how long it takes.
+  AsyncMutex::Guard turn = diverted->turn->try_lock();
+  if (!turn.holds()) turn = co_await turn_of(*diverted, deadline);
   if (diverted->over.load()) co_return std::nullopt;
   std::optional<CommitResult> result;
   std::exception_ptr failed;
@@ -202,16 +207,13 @@ Task<std::optional<CommitResult>> ResilientStorage::commit_meanwhile(const Commi
   } catch (const StorageError&) {
     failed = std::current_exception();
   }
-  co_await outage_.drop_if_unused(*diverted);
+  if (diverted->entries.empty()) co_await outage_.drop(*diverted);
   if (failed) std::rethrow_exception(failed);
   co_return result;
 }
 
 Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Deadline deadline) {
   const std::shared_ptr<AsyncMutex> turn = diverted.turn;
-  // Nearly always it is free: then nobody has to watch how long it takes.
-  AsyncMutex::Guard at_once = turn->try_lock();
-  if (at_once.holds()) co_return std::move(at_once);
   std::function<Task<AsyncMutex::Guard>()> wait = [turn] { return turn->lock(); };
   const std::unique_ptr<AsyncMutex::Guard> guard =
       co_await within<AsyncMutex::Guard>(std::move(wait), clock_, deadline - clock_.monotonic());
@@ -234,23 +236,36 @@ Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline)
 
 // ---- reads --------------------------------------------------------------------------------------
 
+// In an outage most reads end in read_meanwhile with an exception, which takes the longer the more
+// there is in the coroutine that it leaves.
 Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
+  const bool is_away = !gate_.admits() && outage_.find(session) == nullptr;
+  return is_away ? read_meanwhile(session, keys) : read_at_primary(session, keys);
+}
+
+Task<ReadResult> ResilientStorage::read_meanwhile(const SessionId& session,
+                                                  std::span<const RecordKey> keys) {
+  gate_.count_rejection();
+  Outage::Known known = outage_.read_shadow(session, keys);
+  if (auto* const unknown = std::get_if<StorageError>(&known))
+    throw StorageError(std::move(*unknown));
+  co_return std::get<ReadResult>(std::move(known));
+}
+
+Task<ReadResult> ResilientStorage::read_at_primary(const SessionId& session,
+                                                   std::span<const RecordKey> keys) {
   const Deadline deadline = gate_.deadline();
   ReadResult result;
   std::optional<StorageError> failed;
   const Timestamp began = clock_.now();
-  if (!gate_.admits() && outage_.find(session) == nullptr) {
-    gate_.count_rejection();
-    co_return outage_.read_shadow(session, keys);
-  }
   const bool first_attempt = undisturbed() && gate_.needs_no_timer();
   if (first_attempt) {
     gate_.on_call();
     try {
       result = co_await gate_.primary()->read(session, keys);
-      gate_.on_answer();
+      gate_.on_answer(CallKind::read);
     } catch (const StorageError& error) {
-      if (!gate_.on_error(error)) throw;
+      if (!gate_.on_error(error, CallKind::read)) throw;
       failed = error;
     }
   }
@@ -290,7 +305,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
       const auto ask_it = [kept](StorageDriver& primary) {
         return primary.read(kept->first, kept->second);
       };
-      result = co_await ask<ReadResult>(ask_it, deadline, std::move(failed));
+      result = co_await ask<ReadResult>(ask_it, CallKind::read, deadline, std::move(failed));
       answered = true;
     }
   } catch (const StorageError& thrown) {
@@ -301,8 +316,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
     co_return result;
   }
   if (answered) co_return co_await read_the_long_way(session, keys, deadline, {});
-  gate_.count_rejection();
-  co_return outage_.read_shadow(session, keys);
+  co_return co_await read_meanwhile(session, keys);
 }
 
 void ResilientStorage::note_read(const SessionId& session, std::span<const RecordKey> keys,
@@ -360,7 +374,7 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
       const auto ask_it = [kept](StorageDriver& primary) {
         return primary.read_events(kept->first, kept->second);
       };
-      EventPage page = co_await ask<EventPage>(ask_it, deadline);
+      EventPage page = co_await ask<EventPage>(ask_it, CallKind::read, deadline);
       const std::optional<Shadow::Sight> sight = shadow_.sight(session);
       const bool less = sight && page.last_sequence < sight->last_sequence;
       if (page.last_sequence == 0 || (less && began > sight->seen)) check_loss(session);
@@ -379,7 +393,7 @@ Task<SessionPage> ResilientStorage::list_sessions(const ListQuery& query) {
     if (gate_.admits()) {
       const auto kept = std::make_shared<const ListQuery>(query);
       const auto ask_it = [kept](StorageDriver& primary) { return primary.list_sessions(*kept); };
-      SessionPage page = co_await ask<SessionPage>(ask_it, gate_.deadline());
+      SessionPage page = co_await ask<SessionPage>(ask_it, CallKind::read, gate_.deadline());
       page.provenance.partial = !outage_.none();  // those that wait for their replay may be missing
       co_return page;
     }
@@ -397,7 +411,7 @@ Task<ArchivePage> ResilientStorage::list_archive(const ListQuery& query) {
     if (gate_.admits()) {
       const auto kept = std::make_shared<const ListQuery>(query);
       const auto ask_it = [kept](StorageDriver& primary) { return primary.list_archive(*kept); };
-      ArchivePage page = co_await ask<ArchivePage>(ask_it, gate_.deadline());
+      ArchivePage page = co_await ask<ArchivePage>(ask_it, CallKind::read, gate_.deadline());
       page.provenance.partial = !outage_.none();
       co_return page;
     }
@@ -416,7 +430,8 @@ Task<std::unique_ptr<Subscription>> ResilientStorage::subscribe(std::optional<Se
   try {
     if (gate_.admits()) {
       const auto ask_it = [session](StorageDriver& primary) { return primary.subscribe(session); };
-      distant = co_await ask<std::unique_ptr<Subscription>>(ask_it, gate_.deadline());
+      distant =
+          co_await ask<std::unique_ptr<Subscription>>(ask_it, CallKind::read, gate_.deadline());
     }
   } catch (const StorageError& thrown) {
     if (!is_failure(thrown)) throw;
@@ -436,7 +451,7 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
       const auto ask_it = [kept](StorageDriver& primary) {
         return primary.touch(kept->first, kept->second);
       };
-      const bool touched = co_await ask<bool>(ask_it, deadline);
+      const bool touched = co_await ask<bool>(ask_it, CallKind::write, deadline);
       if (!touched) co_await read_the_long_way(session, {}, deadline, {});  // throws for a loss
       co_return touched;
     }
@@ -454,7 +469,7 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
   } catch (const StorageError&) {
     failed = std::current_exception();
   }
-  co_await outage_.drop_if_unused(*diverted);
+  if (diverted->entries.empty()) co_await outage_.drop(*diverted);
   if (failed) std::rethrow_exception(failed);
   co_return touched;
 }
@@ -466,13 +481,13 @@ Task<std::uint64_t> ResilientStorage::prune_events(const SessionId& session,
   const auto ask_it = [session, first_kept](StorageDriver& primary) {
     return primary.prune_events(session, first_kept);
   };
-  co_return co_await ask<std::uint64_t>(ask_it, deadline);
+  co_return co_await ask<std::uint64_t>(ask_it, CallKind::write, deadline);
 }
 
 Task<SweepResult> ResilientStorage::sweep(const SweepQuery& query) {
   const auto kept = std::make_shared<const SweepQuery>(query);
   const auto ask_it = [kept](StorageDriver& primary) { return primary.sweep(*kept); };
-  co_return co_await ask<SweepResult>(ask_it, gate_.deadline());
+  co_return co_await ask<SweepResult>(ask_it, CallKind::write, gate_.deadline());
 }
 
 Task<bool> ResilientStorage::erase_session(const SessionId& session) {
@@ -480,7 +495,7 @@ Task<bool> ResilientStorage::erase_session(const SessionId& session) {
   co_await settle(session, deadline);
   const auto kept = std::make_shared<const SessionId>(session);
   const auto ask_it = [kept](StorageDriver& primary) { return primary.erase_session(*kept); };
-  const bool erased = co_await ask<bool>(ask_it, deadline);
+  const bool erased = co_await ask<bool>(ask_it, CallKind::write, deadline);
   shadow_.forget(session);
   co_return erased;
 }
@@ -502,7 +517,7 @@ Task<Health> ResilientStorage::health() {
     const auto told = std::make_shared<Health>();
     try {
       const auto ask_it = [told](StorageDriver& primary) { return health_of(primary, told); };
-      health = co_await ask<Health>(ask_it, gate_.deadline());
+      health = co_await ask<Health>(ask_it, CallKind::read, gate_.deadline());
     } catch (const StorageError& error) {
       health.driver = told->driver;
       health.durability = told->durability;

@@ -44,6 +44,9 @@ struct ResilientOptions {
   // timer. 0: it never waits. nullopt: it may hang.
   std::optional<std::chrono::milliseconds> primary_timeout;
 
+  // The primary heeds Commit::supersedes. Else what only appends is looked for at each attempt.
+  bool primary_supersedes = false;
+
   // More acknowledged commits than this don't wait in the journal: the next is `exhausted`.
   std::size_t max_journal = 100'000;
 

@@ -80,7 +80,8 @@ class ResilientSubscription final : public Subscription {
       return [primary, session] { return primary->subscribe(session); };
     };
     try {
-      distant_ = co_await gate_.call<std::unique_ptr<Subscription>>(start, gate_.deadline());
+      distant_ = co_await gate_.call<std::unique_ptr<Subscription>>(start, CallKind::read,
+                                                                    gate_.deadline());
     } catch (const StorageError& error) {
       if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::timeout) throw;
     }
