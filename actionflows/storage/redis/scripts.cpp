@@ -1,6 +1,7 @@
-// About Lua in Redis: numbers are doubles, exact to 2^53. Written as they are, those of more than 14
-// digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Versions are compared as texts. `unpack` takes some thousand
-// values, so what can be many goes in slices. What is stored is never decoded.
+// About Lua in Redis: numbers are doubles, exact to 2^53. Written as they are, those of more than
+// 14 digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Versions are
+// compared as texts. `unpack` takes some thousand values, so what can be many goes in slices. What
+// is stored is never decoded.
 #include "actionflows/storage/redis/scripts.hpp"
 
 #include "actionflows/base/encoding.hpp"
@@ -126,9 +127,9 @@ local function find_operation()
   return answer(first, last, '1', '0', '')
 end
 
--- What only appends has no version that keeps an attempt which arrives late from being applied after
--- its repeat. So the repeat leaves a fence, for longer than an attempt can be under way: "<time>
--- <length> <operation id>" of each, the newest last.
+-- What only appends has no version that keeps an attempt which arrives late from being applied
+-- after its repeat. So the repeat leaves a fence, for longer than an attempt can be under way:
+-- "<time> <length> <operation id>" of each, the newest last.
 local function list_fences()
   local from, list = 1, {}
   while fences do
