@@ -112,11 +112,9 @@ std::string_view message_of(LinkFailure failure) {
     case LinkFailure::refused: return "Redis can't be reached";
     case LinkFailure::rejected:
       return "Redis refused the connection: are user and password right, is it 6.2 or newer?";
-    case LinkFailure::lost_unsent:
-    case LinkFailure::lost_sent: return "the connection to Redis was lost";
+    case LinkFailure::lost: return "the connection to Redis was lost";
     case LinkFailure::deadline_unsent: return "Redis could not be reached in time";
     case LinkFailure::deadline_sent: return "Redis did not answer in time";
-    case LinkFailure::bad_protocol: return "Redis answered what can't be understood";
     case LinkFailure::queue_full: return "too many calls wait for Redis";
     case LinkFailure::closed: return "the storage is being closed";
   }
@@ -145,10 +143,8 @@ Fault classify(LinkFailure failure) {
   Fault fault{.code = unavailable, .retryable = true};
   switch (failure) {
     case LinkFailure::refused:
-    case LinkFailure::rejected:
-    case LinkFailure::lost_unsent: fault.reconnect = true; break;
-    case LinkFailure::lost_sent:
-    case LinkFailure::bad_protocol:
+    case LinkFailure::rejected: fault.reconnect = true; break;
+    case LinkFailure::lost:
       fault.reconnect = true;
       fault.applied_unknown = true;
       break;

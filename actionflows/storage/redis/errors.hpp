@@ -51,11 +51,9 @@ struct Fault {
 enum class LinkFailure {
   refused,          // nobody listens, no such host, or TLS failed: not sent
   rejected,         // the server answered HELLO by an error: wrong password, too many clients, ...
-  lost_unsent,      // the connection ended before the call was written to it
-  lost_sent,        // it ended before the answer
+  lost,             // the connection ended before the answer, also because what came was none
   deadline_unsent,  // the call's time passed before there was a connection to send it on
   deadline_sent,    // it passed before the answer
-  bad_protocol,     // what came is no reply, or none to this call
   queue_full,       // too many calls wait already: not sent
   closed,           // the driver is being destroyed; the call may have been sent
 };

@@ -173,11 +173,9 @@ TEST(RedisErrors, EachFailureOfTheLinkHasItsFault) {
   const std::pair<LinkFailure, Fault> links[] = {
       {LinkFailure::refused, {unavailable, yes, yes, no}},
       {LinkFailure::rejected, {unavailable, yes, yes, no}},
-      {LinkFailure::lost_unsent, {unavailable, yes, yes, no}},
-      {LinkFailure::lost_sent, {unavailable, yes, yes, yes}},
+      {LinkFailure::lost, {unavailable, yes, yes, yes}},
       {LinkFailure::deadline_unsent, {unavailable, yes, no, no}},
       {LinkFailure::deadline_sent, {timeout, yes, no, yes}},
-      {LinkFailure::bad_protocol, {unavailable, yes, yes, yes}},
       {LinkFailure::queue_full, {unavailable, yes, no, no}},
       {LinkFailure::closed, {unavailable, no, no, yes}},
   };

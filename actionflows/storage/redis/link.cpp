@@ -266,7 +266,7 @@ void Link::completed(const std::shared_ptr<Batch>& batch, bool lost) {
   if (!lost) batch->answer_all();
   for (const Batch::Slot& slot : batch->unanswered())
     if (slot.command != nullptr && slot.role == Batch::Role::command)
-      fail(*slot.command, LinkFailure::lost_sent);
+      fail(*slot.command, LinkFailure::lost);
   if (batch->waits()) asio::post(context_, [this] { flush(); });
 }
 

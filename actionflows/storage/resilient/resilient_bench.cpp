@@ -142,7 +142,7 @@ void resilient_over_redis(benchmark::State& state) {
     for (std::size_t n = 0; n < in_flight; ++n) tasks.push_back(append(driver, id_of(n), each));
     return in_flight * each / seconds_of([&] { test::run_together(std::move(tasks), 1); });
   };
-  compare(state, [&] { return rate(*safe); }, [&] { return rate(*bare); }, 0.98, 3 * rounds);
+  compare(state, [&] { return rate(*safe); }, [&] { return rate(*bare); }, 0.98, rounds);
 }
 
 // ---- open ---------------------------------------------------------------------------------------
