@@ -71,8 +71,8 @@ TEST_P(Killed, NothingIsLostOrDoubledAndTheJournalDrains) {
   std::cout << "killed, " << GetParam().name << ": p99 of calls meanwhile " << p99
             << " ms; noticed " << noticed << " s after it was back; replayed " << waiting
             << " entries at " << rate << "/s" << std::endl;
-  // The promise is 2,000; machines that do other things at the same time are no failure.
-  EXPECT_GE(rate, sanitized ? 20 : 500);
+  // Several times as many are usual: replay_into_redis measures it.
+  EXPECT_GE(rate, sanitized ? 20 : 2'000);
   EXPECT_EQ(instance.resilience().poisoned, 0u);
   clients.expect_in(*open_store(server));
 }
