@@ -72,7 +72,7 @@ TEST_P(Killed, NothingIsLostOrDoubledAndTheJournalDrains) {
             << " ms; noticed " << noticed << " s after it was back; replayed " << waiting
             << " entries at " << rate << "/s" << std::endl;
   // The promise is 2,000; machines that do other things at the same time are no failure.
-  EXPECT_GE(rate, sanitized ? 20 : 500);
+  EXPECT_GE(rate, sanitized ? 20 : 2'000);
   EXPECT_EQ(instance.resilience().poisoned, 0u);
   clients.expect_in(*open_store(server));
 }
