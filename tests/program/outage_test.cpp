@@ -140,6 +140,11 @@ TEST(Outage, NoClientSeesAFalseAnswerAndNothingAcknowledgedIsLost) {
                     HasSubstr("\nactionflows_journal_age_seconds ")));
   EXPECT_EQ(ask(server.url(), "GET", "/v1/sessions/nobody").status, 503);
   EXPECT_EQ(ask(server.url(), "POST", "/v1/sessions/s0/token").status, 503) << "fails closed";
+  for (const char* const command : {"export", "verify"}) {
+    const Finished partial = run_program({command, "--server", server.url(), "--quiet"});
+    EXPECT_EQ(partial.exit_code, 1) << command;
+    EXPECT_THAT(partial.err, HasSubstr("only a part of the sessions"));
+  }
   redis.restart(RedisServer::Data::kept);
   ASSERT_TRUE(server.process().wait_for_err("the circuit is closed"));
   ASSERT_TRUE(goes_on());
