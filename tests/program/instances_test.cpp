@@ -4,6 +4,7 @@
 #include "tests/support/json.hpp"
 #include "tests/support/redis_cluster.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/sanitized.hpp"
 #include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
@@ -206,6 +207,7 @@ TEST(InstancesRuns, GoThroughTwoOnAClusterUnchanged) {
 
 TEST(InstancesRuns, RecordedOnesGoThroughTwoOnOneRedisUnchanged) {
   NEEDS_REDIS();
+  if (sanitized) GTEST_SKIP() << "takes minutes under a sanitizer; the fixtures go the same way";
   const std::string runs = recorded_runs();
   if (!std::filesystem::exists(runs)) GTEST_SKIP() << "no recorded runs here: " << runs;
   const RedisServer redis;
@@ -214,6 +216,7 @@ TEST(InstancesRuns, RecordedOnesGoThroughTwoOnOneRedisUnchanged) {
 
 TEST(InstancesRuns, RecordedOnesGoThroughTwoOnAClusterUnchanged) {
   NEEDS_REDIS();
+  if (sanitized) GTEST_SKIP() << "takes minutes under a sanitizer; the fixtures go the same way";
   const std::string runs = recorded_runs();
   if (!std::filesystem::exists(runs)) GTEST_SKIP() << "no recorded runs here: " << runs;
   const RedisCluster cluster;
