@@ -1,5 +1,6 @@
 #include "cli/backend.hpp"
 
+#include "actionflows/base/error.hpp"
 #include "actionflows/services/interchange.hpp"
 #include "cli/open_storage.hpp"
 
@@ -80,6 +81,9 @@ class ServerBackend final : public Backend {
     if (user) request.target += "&userId=" + percent_encoded(user->str());
     if (cursor) request.target += "&cursor=" + percent_encoded(*cursor);
     const HttpAnswer answer = co_await ask(request);
+    if (answer.partial)
+      throw failure(ErrorCode::unavailable,
+                    "the server's storage is away: it knows only a part of the sessions", "list");
     co_return session_names_of(answer.body);
   }
 

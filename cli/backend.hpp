@@ -29,7 +29,7 @@ class Backend {
   // it to the backend. False: it is stored already.
   virtual Task<bool> import_line(std::string line, std::optional<UserId> user) = 0;
 
-  // One page, in no order that matters.
+  // One page, in no order that matters. unavailable: only a part of the sessions is known.
   virtual Task<SessionNames> list_sessions(std::optional<UserId> user,
                                            std::optional<std::string> cursor) = 0;
 

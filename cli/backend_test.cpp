@@ -107,6 +107,20 @@ TEST_F(BackendTest, PagesFollowTheirCursorsAndNamesAreSortedOnce) {
   EXPECT_THAT(server.requests().at(1), HasSubstr("cursor=x%2Fy"));
 }
 
+// An export or a check that left out what is not known for now would be taken for whole.
+TEST_F(BackendTest, AListOfOnlyAPartIsNone) {
+  ScriptedServer server({{answer(200, R"({"items":[{"sessionId":"a"}],"nextCursor":null})",
+                                 "ActionFlows-Source: fallback; age=3; partial\r\n")}});
+  try {
+    run(of(server).all_sessions(std::nullopt));
+    ADD_FAILURE() << "taken for whole";
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unavailable);
+    EXPECT_THAT(error.message(), HasSubstr("only a part"));
+  }
+  backend_.reset();
+}
+
 TEST_F(BackendTest, WhatIsGoneIsNotExported) {
   ScriptedServer server({{answer(404, "{}"), answer(200, "{\"a\":1}\n")}});
   Backend& backend = of(server);

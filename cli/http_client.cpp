@@ -58,6 +58,8 @@ HttpAnswer answer_of(const Message& message) {
   std::uint32_t count = 0;
   if (std::from_chars(seconds.data(), seconds.data() + seconds.size(), count).ec == std::errc())
     answer.retry_after = std::chrono::seconds(count);
+  const std::string_view source = message["ActionFlows-Source"];
+  answer.partial = source.find("; partial") != source.npos;
   return answer;
 }
 

@@ -37,6 +37,7 @@ struct HttpAnswer {
   std::string body;
   std::string content_type;
   std::optional<std::chrono::seconds> retry_after;
+  bool partial = false;  // a list that may lack some: the server's storage is away
 };
 
 struct HttpClientOptions {

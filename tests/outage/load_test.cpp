@@ -4,7 +4,9 @@
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/resilient/testing/link.hpp"
 #include "tests/outage/outage.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gtest/gtest.h>
 #include <boost/asio/co_spawn.hpp>
@@ -12,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -195,6 +198,129 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   EXPECT_EQ(instance.resilience().poisoned, 0u);
   RedisOptions direct = server.storage_options();
   clients.expect_in(*make_redis_storage(direct));
+}
+
+// How long the server stays away: so short for a quick run, a minute where it is asked for.
+std::chrono::seconds outage_length() {
+  const char* const asked = std::getenv("ACTIONFLOWS_OUTAGE_SECONDS");
+  return std::chrono::seconds(asked == nullptr ? 8 : std::stoi(asked));
+}
+
+// A thousand clients that ask once a second, on the settings that the program runs with.
+class OutageThousand : public testing::Test {
+ protected:
+  static constexpr std::size_t client_count = 1'000;
+
+  void begin() {
+    RedisServerOptions keeping;
+    keeping.appendonly = true;
+    server_ = std::make_unique<RedisServer>(keeping);
+    InstanceOptions options(server_->storage_options(), 2s);
+    options.resilient.breaker = breaker_;
+    options.journal = folder_.path("journal.db");
+    instance_ = std::make_unique<Instance>(options);
+    clients_ = std::make_unique<Clients>(instance_->driver(), client_count, "load");
+    clients_->create();
+    clients_->start(1s);
+    std::this_thread::sleep_for(2s);
+  }
+
+  [[nodiscard]] std::uint64_t attempts() const { return instance_->resilience().attempts; }
+  [[nodiscard]] std::size_t requests() const {
+    return clients_->acknowledged() + static_cast<std::size_t>(clients_->errors());
+  }
+
+  // When, after `lost`, each attempt came that is made while the circuit is open, until `end`.
+  std::vector<double> watch_probes(SteadyTime lost, std::chrono::seconds end) {
+    EXPECT_TRUE(wait_until([&] { return instance_->resilience().breaker != "closed"; }));
+    std::vector<double> probes;
+    std::uint64_t known = attempts();
+    while (seconds_since(lost) < static_cast<double>(end.count())) {
+      std::this_thread::sleep_for(20ms);
+      const std::uint64_t now = attempts();
+      EXPECT_LE(now, known + 1) << "one probe at a time";
+      if (now != known) probes.push_back(seconds_since(lost));
+      known = now;
+    }
+    return probes;
+  }
+
+  // No earlier than the circuit has been open for so long.
+  void expect_one_per_interval(const std::vector<double>& probes) const {
+    const auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
+    double interval = seconds(breaker_.first_open);
+    double last = 0;
+    for (const double probe : probes) {
+      EXPECT_GE(probe - last, interval - 0.1) << "probes at " << testing::PrintToString(probes);
+      last = probe;
+      interval = std::min(2 * interval, seconds(breaker_.longest_open));
+    }
+    EXPECT_FALSE(probes.empty());
+  }
+
+  struct Recovery {
+    double reached = 0;   // seconds until 90 % of `before` are answered by the server again
+    double replayed = 0;  // and until nothing waits in the journal any more
+    double rate = 0;
+  };
+  [[nodiscard]] Recovery watch_recovery(double before, SteadyTime back) {
+    Recovery seen;
+    while (seconds_since(back) < 60 && (seen.reached == 0 || seen.replayed == 0)) {
+      const double rate = rate_over(*clients_, 1s);
+      const Resilience now = instance_->resilience();
+      if (now.breaker != "closed") continue;
+      if (seen.replayed == 0 && now.journal_entries == 0) seen.replayed = seconds_since(back);
+      if (seen.reached > 0 || rate < 0.9 * before) continue;
+      seen.reached = seconds_since(back);
+      seen.rate = rate;
+    }
+    return seen;
+  }
+
+  BreakerOptions breaker_ = [] {
+    BreakerOptions options;
+    options.longest_open = 8s;
+    return options;
+  }();
+  const Folder folder_;
+  std::unique_ptr<RedisServer> server_;
+  std::unique_ptr<Instance> instance_;
+  std::unique_ptr<Clients> clients_;
+};
+
+TEST_F(OutageThousand, ClientsReachThePrimaryByOneProbePerIntervalAndSoonAllIsAsBefore) {
+  NEEDS_REDIS();
+  begin();
+  const std::chrono::seconds away = outage_length();
+  const double before = rate_over(*clients_, 4s);
+  const std::uint64_t attempts_before = attempts();
+  const std::size_t requests_before = requests();
+  server_->kill();
+  const std::vector<double> probes = watch_probes(steady_now(), away);
+  const std::uint64_t attempted = attempts() - attempts_before;
+  const std::size_t requested = requests() - requests_before;
+  const std::uint64_t waiting = instance_->resilience().journal_entries;
+  server_->restart(RedisServer::Data::kept);
+  const Recovery seen = watch_recovery(before, steady_now());
+  const std::uint64_t attempted_in_all = attempts() - attempts_before;
+  const std::size_t requested_in_all = requests() - requests_before;
+  clients_->stop();
+  std::cout << "an outage of " << away.count() << " s, 1,000 clients, live: " << before
+            << " commits/s before; " << requested << " requests, " << attempted
+            << " attempts at the primary, probes at " << testing::PrintToString(probes) << " s, "
+            << waiting << " changes in the journal; after it was back 90 % reached in "
+            << seen.reached << " s (" << seen.rate << " commits/s), all replayed in "
+            << seen.replayed << " s; until then " << requested_in_all << " requests, "
+            << attempted_in_all << " attempts; " << clients_->errors() << " calls failed"
+            << std::endl;
+  EXPECT_LE(static_cast<double>(attempted), 1.2 * static_cast<double>(requested));
+  EXPECT_LE(static_cast<double>(attempted_in_all), 1.2 * static_cast<double>(requested_in_all));
+  expect_one_per_interval(probes);
+  EXPECT_GT(seen.reached, 0) << "never";
+  EXPECT_LE(seen.reached, sanitized ? 60 : 10);
+  ASSERT_TRUE(instance_->wait_until_replayed());
+  EXPECT_EQ(instance_->resilience().poisoned, 0u);
+  clients_->expect_in(*open_store(*server_));
 }
 
 }  // namespace

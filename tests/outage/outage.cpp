@@ -124,7 +124,9 @@ Task<void> Client::write(std::size_t changes, std::chrono::milliseconds pause) {
   }
 }
 
-Task<void> Client::write_until(const std::atomic<bool>& stop, std::chrono::milliseconds pause) {
+Task<void> Client::write_until(const std::atomic<bool>& stop, std::chrono::milliseconds pause,
+                               std::chrono::milliseconds first) {
+  co_await system_clock().sleep_for(first);
   while (!stop) co_await write(1, pause);
 }
 
@@ -182,7 +184,10 @@ void Clients::read_once() {
 void Clients::start(std::chrono::milliseconds pause) {
   thread_ = std::thread([this, pause] {
     std::vector<Task<void>> tasks;
-    for (const auto& client : clients_) tasks.push_back(client->write_until(stop_, pause));
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      const auto first = pause * static_cast<int>(i) / static_cast<int>(clients_.size());
+      tasks.push_back(clients_[i]->write_until(stop_, pause, first));
+    }
     try {
       run_together(std::move(tasks), 1);
     } catch (const std::exception& error) {

@@ -75,7 +75,7 @@ class Instance {
 
 // Changes one session again and again, each change under one operation id until it is acknowledged.
 // Every other change only appends an event: what would be doubled where repeats are not recognised.
-// Thread-safety: `acknowledged_count` may be called while another thread writes.
+// Thread-safety: `acknowledged_count` and `errors` may be called while another thread writes.
 class Client {
  public:
   Client(StorageDriver& driver, SessionId session)
@@ -83,7 +83,9 @@ class Client {
 
   Task<void> create();
   Task<void> write(std::size_t changes, std::chrono::milliseconds pause = 0ms);
-  Task<void> write_until(const std::atomic<bool>& stop, std::chrono::milliseconds pause);
+  // Begins after `first`.
+  Task<void> write_until(const std::atomic<bool>& stop, std::chrono::milliseconds pause,
+                         std::chrono::milliseconds first);
   Task<void> read_once();
 
   [[nodiscard]] const SessionId& session() const { return session_; }
@@ -106,7 +108,7 @@ class Client {
   std::uint64_t version_ = 0;
   std::vector<std::string> acknowledged_;
   std::atomic<std::size_t> count_{0};
-  int errors_ = 0;
+  std::atomic<int> errors_{0};
   std::vector<std::chrono::nanoseconds> times_;
 };
 
@@ -118,7 +120,7 @@ class Clients {
   void create();
   void write(std::size_t changes, std::chrono::milliseconds pause = 0ms);
   void read_once();
-  // Writes on another thread until `stop`.
+  // Writes on another thread until `stop`; who begins when is spread over the first pause.
   void start(std::chrono::milliseconds pause);
   void stop();
   ~Clients() { stop(); }

@@ -8,7 +8,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 namespace actionflows::test {
@@ -242,12 +241,6 @@ TEST(Interchange, KeysAreShownToTheServerAndToNobodyElse) {
   EXPECT_EQ(odd.exit_code, 2);
   EXPECT_THAT(odd.err, Not(HasSubstr("two words")));
   EXPECT_EQ(verify({"--api-key-file", folder.path("absent")}, "").exit_code, 1);
-}
-
-// Recorded runs, far more and far odder than the fixtures: where there are any.
-std::string recorded_runs() {
-  if (const char* const given = std::getenv("ACTIONFLOWS_RUNS")) return given;
-  return std::string(PROJECT_DIR) + "/../shared/data/runs-dev.ndjson.gz";
 }
 
 TEST(Interchange, RecordedRunsGoThroughTwoServersUnchanged) {

@@ -2,6 +2,7 @@
 // stands in Redis afterwards.
 #include "cli/http_client.hpp"
 #include "cli/run_tasks.hpp"
+#include "tests/program/ask.hpp"
 #include "tests/program/process.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/wait_until.hpp"
@@ -26,30 +27,6 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-ProcessOptions production(const RedisServer& redis, const std::string& journal) {
-  return {.input = {},
-          .variables = {{"NODE_ENV", "production"},
-                        {"REDIS_URL", redis.url()},
-                        {"ACTIONFLOWS_JOURNAL", journal}}};
-}
-
-// One answer to one request.
-cli::HttpAnswer ask(const std::string& url, std::string_view method, const std::string& target,
-                    std::string_view body = {}) {
-  boost::asio::io_context context(1);
-  cli::HttpAnswer answer;
-  cli::run_task(context, [&]() -> Task<void> {
-    cli::HttpClient client(context.get_executor(), cli::ServerUrl::parse(url));
-    cli::HttpRequest request;
-    request.method = method;
-    request.target = target;
-    request.body = body;
-    if (!body.empty()) request.content_type = "application/json";
-    answer = co_await client.send(std::move(request));
-  });
-  return answer;
-}
 
 std::string session_name(std::size_t number) { return "s" + std::to_string(number); }
 
@@ -131,22 +108,12 @@ std::vector<std::uint64_t> up_to(std::uint64_t count) {
   return numbers;
 }
 
-std::size_t count_of(const std::string& text, std::string_view part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
-bool journal_is_empty(const std::string& url) {
-  return ask(url, "GET", "/readyz").body.find("\"journalEntries\":0") != std::string::npos;
-}
-
 TEST(Outage, NoClientSeesAFalseAnswerAndNothingAcknowledgedIsLost) {
   NEEDS_REDIS();
   constexpr std::size_t clients = 8;
   RedisServer redis({.appendonly = true});
   const Folder folder;
-  const ProcessOptions with = production(redis, folder.path("journal.db"));
+  const ProcessOptions with = in_production(redis.url(), folder.path("journal.db"));
   ServerProcess server({}, with);
   for (std::size_t i = 0; i < clients; ++i) {
     const std::string body = R"({"userId":"ann","sessionId":")" + session_name(i) + "\"}";
@@ -173,11 +140,16 @@ TEST(Outage, NoClientSeesAFalseAnswerAndNothingAcknowledgedIsLost) {
                     HasSubstr("\nactionflows_journal_age_seconds ")));
   EXPECT_EQ(ask(server.url(), "GET", "/v1/sessions/nobody").status, 503);
   EXPECT_EQ(ask(server.url(), "POST", "/v1/sessions/s0/token").status, 503) << "fails closed";
+  for (const char* const command : {"export", "verify"}) {
+    const Finished partial = run_program({command, "--server", server.url(), "--quiet"});
+    EXPECT_EQ(partial.exit_code, 1) << command;
+    EXPECT_THAT(partial.err, HasSubstr("only a part of the sessions"));
+  }
   redis.restart(RedisServer::Data::kept);
   ASSERT_TRUE(server.process().wait_for_err("the circuit is closed"));
   ASSERT_TRUE(goes_on());
   at_work.stop();
-  ASSERT_TRUE(wait_until([&] { return journal_is_empty(server.url()); }));
+  ASSERT_TRUE(wait_until([&] { return is_replayed(server.url()); }));
 
   for (const auto& [status, count] : at_work.statuses())
     EXPECT_THAT(status, testing::AnyOf(200, 201, 503, 504)) << count << " times";
@@ -209,7 +181,7 @@ TEST(Outage, WhatCantBeBroughtBackIsListedRetriedAndDropped) {
   RedisServer redis({.appendonly = true});
   const Folder folder;
   const std::string path = folder.path("journal.db");
-  const ProcessOptions with = production(redis, path);
+  const ProcessOptions with = in_production(redis.url(), path);
   {
     ServerProcess before({}, with);
     const std::string anns = R"({"userId":"ann","sessionId":"twice"})";

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
 namespace actionflows::test {
@@ -40,6 +41,11 @@ std::vector<char*> pointers_of(std::vector<std::string>& texts) {
 
 std::string fixture(const std::string& name) {
   return std::string(PROJECT_DIR "/tests/fixtures/").append(name);
+}
+
+std::string recorded_runs() {
+  if (const char* const given = std::getenv("ACTIONFLOWS_RUNS")) return given;
+  return std::string(PROJECT_DIR) + "/../shared/data/runs-dev.ndjson.gz";
 }
 
 Process::Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {

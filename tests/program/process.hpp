@@ -16,6 +16,8 @@ namespace actionflows::test {
 
 // A file of tests/fixtures.
 std::string fixture(const std::string& name);
+// Recorded runs, far more and far odder than the fixtures: where there are any.
+std::string recorded_runs();
 
 struct ProcessOptions {
   std::string input = {};  // a file for standard input; empty: none

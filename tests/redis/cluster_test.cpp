@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iostream>
+#include <set>
 #include <string>
 
 namespace actionflows::test {
@@ -77,6 +79,53 @@ TEST(RedisClusterFailover, WhatAReplicaHasConfirmedIsNotLost) {
   load.stop();
   const Load::Total total = load.total("a master killed, each commit confirmed by its replica");
   EXPECT_EQ(total.lost, 0u);
+}
+
+// Its link to the replica that would take over is cut for good: nothing gets there any more.
+void cut_off_replicas(const RedisCluster& cluster, const RedisServer& master) {
+  for (const auto& node : cluster.nodes()) {
+    const bool its = node->info("master_port") == std::to_string(master.address().port);
+    if (its) node->text({"CONFIG", "SET", "masterauth", "not-the-password"});
+  }
+  master.text({"CLIENT", "KILL", "TYPE", "replica"});
+  ASSERT_TRUE(wait_until([&] { return master.info("connected_slaves") == "0"; }));
+}
+
+// The worst that a failover does: a replica that has been behind takes over. What was told as
+// replicated is there; all else that it had not got is lost, and was told so.
+TEST(RedisClusterFailover, LosesWhatNoReplicaHasGotAndNothingThatOneHasConfirmed) {
+  NEEDS_REDIS();
+  const RedisCluster cluster;
+  RedisOptions options = cluster.storage_options();
+  options.wait_replicas = 1;
+  options.wait_timeout = 200ms;
+  const auto driver = make_redis_storage(options);
+  const SessionId s = session_named("load-0");
+  RedisServer& master = victim_of(cluster);
+  std::set<std::string> confirmed;
+  std::set<std::string> unconfirmed;
+  const auto append = [&](Change change) {
+    const CommitResult result = run(driver->commit(change));
+    (result.durability.replicas > 0 ? confirmed : unconfirmed).insert(change.operation_id);
+  };
+  append(Change(s).create(user_named("ann")));
+  for (int i = 0; i < 100; ++i) append(Change(s));
+  EXPECT_EQ(unconfirmed.size(), 0u);
+  cut_off_replicas(cluster, master);
+  if (testing::Test::HasFatalFailure()) return;
+  for (int i = 0; i < 10; ++i) append(Change(s));
+  EXPECT_EQ(confirmed.size(), 101u) << "told as replicated, to nobody";
+  master.kill();
+  cluster.wait_until_well();
+
+  std::set<std::string> found;
+  ASSERT_TRUE(wait_until([&] { return !error_of(driver->read(s, {})); }));
+  for (const StoredEvent& event : run(driver->read_events(s, {})).events)
+    found.insert(event.operation_id);
+  EXPECT_EQ(found, confirmed);
+  std::cout << "a replica that was cut off took over: " << confirmed.size()
+            << " commits confirmed by it, all there; " << unconfirmed.size()
+            << " that it had not got, told as unconfirmed, all lost" << std::endl;
 }
 
 TEST(RedisClusterFailover, AnOrderlyOneLosesNothing) {

@@ -2,6 +2,7 @@
 // notice.
 #include "actionflows/storage/redis/keys.hpp"
 #include "actionflows/storage/redis/scripts.hpp"
+#include "actionflows/storage/redis/slots.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/seed.hpp"
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 
@@ -692,6 +694,27 @@ Task<void> write_and_read(StorageDriver& driver, std::vector<std::string> ids) {
   }
 }
 
+// What a cluster chooses the slot of a key by: between the first { and the first } after it, where
+// that is something; written down here once more, so that a mistake in one is found by the other.
+std::string hash_tag_of(const std::string& key) {
+  const std::size_t open = key.find('{');
+  const std::size_t close = open == key.npos ? key.npos : key.find('}', open + 1);
+  return close == key.npos || close == open + 1 ? key : key.substr(open + 1, close - open - 1);
+}
+
+// All other keys: by no tag, or by one that is no session's.
+void expect_indexes_apart(const RedisServer& server) {
+  std::size_t tagged = 0;
+  for (const RedisReply& key : server.call({"KEYS", "af:[^{]*"}).items) {
+    const std::string tag = hash_tag_of(key.text);
+    if (tag == key.text) continue;
+    EXPECT_EQ(tag.front(), '#') << key.text;
+    EXPECT_FALSE(SessionId::parse(tag)) << key.text;
+    ++tagged;
+  }
+  EXPECT_GE(tagged, redis::shards);
+}
+
 TEST(RedisData, TenThousandIdsRoundTrip) {
   NEEDS_REDIS();
   const RedisServer server;
@@ -707,7 +730,40 @@ TEST(RedisData, TenThousandIdsRoundTrip) {
   for (auto& share : shares) tasks.push_back(write_and_read(*driver, std::move(share)));
   run_together(std::move(tasks), 1);
   // A hash and a log of each, and nobody else's.
-  EXPECT_EQ(server.call({"KEYS", "af:{[^#]*"}).items.size(), 2 * ids.size());
+  const RedisReply kept = server.call({"KEYS", "af:{[^#]*"});
+  EXPECT_EQ(kept.items.size(), 2 * ids.size());
+  for (const RedisReply& key : kept.items) {
+    const std::string tag = hash_tag_of(key.text);
+    EXPECT_TRUE(ids.contains(tag)) << key.text;
+    EXPECT_EQ(redis::slot_of(key.text), redis::slot_of(tag)) << key.text;
+  }
+  expect_indexes_apart(server);
+}
+
+// The same of all names that a session's keys can have, whether anything stands there or not; and
+// of some, as a real node of a cluster sees it.
+TEST(RedisData, NoIdReachesTheSlotOfAnother) {
+  NEEDS_REDIS();
+  RedisServerOptions of_node;
+  of_node.cluster = true;
+  const RedisServer node(of_node);
+  const redis::Keys keys("af");
+  SeededRandom random(test_seed());
+  std::map<std::string, std::string> owners;  // by key
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string id = random_session_id(random);
+    const SessionId session = session_named(id);
+    const std::uint16_t slot = redis::slot_of(id);
+    for (const std::string& key :
+         {keys.session(session), keys.log(session), keys.archive(session)}) {
+      EXPECT_EQ(hash_tag_of(key), id) << key;
+      EXPECT_EQ(redis::slot_of(key), slot) << key;
+      EXPECT_EQ(owners.emplace(key, id).first->second, id) << key;
+      if (i < 200) {
+        EXPECT_EQ(node.text({"CLUSTER", "KEYSLOT", key}), std::to_string(slot)) << key;
+      }
+    }
+  }
 }
 
 // ---- who may ------------------------------------------------------------------------------------

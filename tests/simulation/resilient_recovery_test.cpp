@@ -76,6 +76,25 @@ TEST_F(ResilientStorageTest, ReplayIsNotDoneTwiceHoweverMuchHappenedSince) {
   EXPECT_EQ(operations(s1)["once"], 1);
 }
 
+// Where its caller may repeat it, an append that came after another's than it expected was taken
+// for a change to be merged, and told as one by an event of its own.
+TEST_F(ResilientStorageTest, AnAppendThatMeetsAnothersIsAppendedAndNotMerged) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1).operation("by itself"));
+  commit(a, Change(s1).operation("under a key").repeat());
+  // Whatever the replay asks for, somebody else writes right before it.
+  a.link->hook = [this](Moment moment) -> Task<void> {
+    const Change others(s1, clock.now());
+    if (moment == Moment::before) co_await store->commit(others);
+  };
+  heal(a);
+  EXPECT_EQ(operations(s1)["by itself"], 1);
+  EXPECT_EQ(operations(s1)["under a key"], 1);
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+}
+
 TEST_F(ResilientStorageTest, WhatCannotBeMergedIsSetAsideAndTheRestGoesOn) {
   Instance& a = start();
   commit(a, Change(s1).create(ann).put(chain(1)));

@@ -1,6 +1,7 @@
 #include "actionflows/storage/resilient/gate.hpp"
 
 #include <exception>
+#include <utility>
 
 namespace actionflows {
 
@@ -45,7 +46,10 @@ bool Gate::on_error(const StorageError& error, CallKind kind) {
   const std::lock_guard lock(mutex_);
   const Clock::Monotonic now = clock_.monotonic();
   note_answers(now);
-  if (breaker_.on_failure(kind, now)) note_state();
+  if (breaker_.on_failure(kind, now)) {
+    why_away_ = error.message();
+    note_state();
+  }
   return true;
 }
 
@@ -64,16 +68,21 @@ Task<bool> Gate::probe() {
   if (!permit) co_return false;
   count_attempt();
   bool answered = false;
+  std::string why;
   try {
     const auto primary = primary_;
     std::function<Task<Health>()> ask = [primary] { return primary->health(); };
     const Health health = co_await attempt_within<Health>(
         std::move(ask), clock_.monotonic() + options_.breaker.probe_lease);
     answered = health.ok;
-  } catch (const std::exception&) {
-    answered = false;
+    why = health.detail;
+  } catch (const StorageError& error) {
+    why = error.message();
+  } catch (const std::exception& error) {
+    why = error.what();
   }
   const std::lock_guard lock(mutex_);
+  if (!answered) why_away_ = std::move(why);
   breaker_.on_probe(*permit, answered, clock_.monotonic());
   note_state();
   co_return breaker_.admits();
@@ -112,6 +121,11 @@ Resilience Gate::resilience() const {
 std::optional<Timestamp> Gate::away_since() const {
   const std::lock_guard lock(mutex_);
   return away_since_;
+}
+
+std::string Gate::why_away() const {
+  const std::lock_guard lock(mutex_);
+  return why_away_;
 }
 
 }  // namespace actionflows

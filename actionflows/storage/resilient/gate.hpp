@@ -71,6 +71,8 @@ class Gate {
   [[nodiscard]] Resilience resilience() const;
   // Since when calls are kept from the primary; nullopt: they are not.
   [[nodiscard]] std::optional<Timestamp> away_since() const;
+  // What shut the gate, or the last probe found, in plain words; empty: it was never shut.
+  [[nodiscard]] std::string why_away() const;
 
  private:
   template <class T>
@@ -104,6 +106,7 @@ class Gate {
   BreakerState told_ = BreakerState::closed;
   Timestamp since_;
   std::optional<Timestamp> away_since_;
+  std::string why_away_;
 };
 
 // The commit, under one operation id: an attempt that is not the first may find what the one before

@@ -415,7 +415,7 @@ Task<std::optional<CommitResult>> Outage::replay_commit(Diverted& diverted, Prim
   if (guarded) first->expected_last_sequence = diverted.primary_last;
   first->supersedes = entry.attempted && !commit.may_repeat;
   first->may_repeat |= entry.attempted || (only_appends(commit) && !guarded);
-  for (bool may_search = guarded && !first->may_repeat; fits; may_search = false) {
+  for (bool may_search = guarded; fits; may_search = false) {
     try {
       const CommitResult result = co_await primary.gate.call<CommitResult>(
           sending(primary.gate.primary(), first), CallKind::write, primary.deadline());

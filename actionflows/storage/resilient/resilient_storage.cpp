@@ -526,7 +526,8 @@ Task<Health> ResilientStorage::health() {
     }
   } else {
     health.driver = "fallback";
-    health.detail = "the primary storage is away; what is written waits in the journal";
+    health.detail = "the primary storage is away: " + gate_.why_away() +
+                    "; what is written waits in the journal";
     health.durability = outage_.durability();
   }
   health.resilience = gate_.resilience();
