@@ -277,11 +277,7 @@ class OutageThousand : public testing::Test {
     return seen;
   }
 
-  BreakerOptions breaker_ = [] {
-    BreakerOptions options;
-    options.longest_open = 8s;
-    return options;
-  }();
+  const BreakerOptions breaker_;
   const Folder folder_;
   std::unique_ptr<RedisServer> server_;
   std::unique_ptr<Instance> instance_;
