@@ -197,6 +197,19 @@ TEST_F(ResilientStorageTest, AFullPrimaryIsWaitedFor) {
   EXPECT_EQ(resilience(a).journal_entries, 0u);
 }
 
+// Readers were told that the primary's memory is full, because the replay they waited for had been.
+TEST_F(ResilientStorageTest, WhoReadsIsNotToldThatThePrimaryIsFull) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  fill(a);
+  pass(61s);
+  EXPECT_EQ(resilience(a).breaker, "closed");
+  EXPECT_CODE(record(*a.driver, s1, chain(7)), ErrorCode::unavailable);
+  EXPECT_CODE(commit(a, Change(s1)), ErrorCode::exhausted);
+}
+
 // What was shown of the session silently became absent.
 TEST_F(ResilientStorageTest, APrimaryThatGoesBackToAnOlderStateIsNoticed) {
   Instance& a = start();

@@ -79,6 +79,9 @@ class ResilientStorage final : public StorageDriver {
   Task<AsyncMutex::Guard> turn_of(const Diverted& diverted, Deadline deadline);
   // Returns once `session` is not diverted any more. Throws unavailable while the gate is shut.
   Task<void> settle(const SessionId& session, Deadline deadline);
+  // Likewise for who only reads: `unknown` is thrown where the replay is refused.
+  Task<void> settle_to_read(const SessionId& session, Deadline deadline,
+                            std::exception_ptr unknown);
   Task<ReadResult> read_the_long_way(const SessionId& session, std::span<const RecordKey> keys,
                                      Deadline deadline, std::optional<StorageError> failed);
   template <class T, class Ask>
@@ -232,6 +235,18 @@ Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline)
   }
 }
 
+Task<void> ResilientStorage::settle_to_read(const SessionId& session, Deadline deadline,
+                                            std::exception_ptr unknown) {
+  if (!gate_.admits()) std::rethrow_exception(unknown);
+  try {
+    co_await settle(session, deadline);
+  } catch (const StorageError& error) {
+    if (is_failure(error)) throw;
+    // A primary that is full says so to who writes.
+    std::rethrow_exception(unknown);
+  }
+}
+
 // ---- reads --------------------------------------------------------------------------------------
 
 Task<ReadResult> ResilientStorage::read(const SessionId& session, std::span<const RecordKey> keys) {
@@ -277,8 +292,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
     }
     if (diverted->over.load()) continue;
     if (!unknown) co_return result;
-    if (!gate_.admits()) std::rethrow_exception(unknown);
-    co_await settle(session, deadline);
+    co_await settle_to_read(session, deadline, unknown);
   }
   ReadResult result;
   bool answered = false;
@@ -351,8 +365,7 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
     }
     if (diverted->over.load()) continue;
     if (!unknown) co_return page;
-    if (!gate_.admits()) std::rethrow_exception(unknown);
-    co_await settle(session, deadline);
+    co_await settle_to_read(session, deadline, unknown);
   }
   try {
     if (gate_.admits()) {
