@@ -486,6 +486,13 @@ class TwoInstancesTest : public ResilientStorageTest {
             std::make_unique<Storage>(std::move(shown), StorageOptions{}, clock, random)};
   }
 
+  // It knows the chain and its two steps from now on.
+  static void see(User& user, const ChainId& chain_id) {
+    run(user.storage->get_session(chain_id.session()));
+    run(user.storage->get_chain(chain_id));
+    for (const std::uint32_t n : {1U, 2U}) run(user.storage->get_step(StepId(chain_id, n)));
+  }
+
   void verify(Storage& storage) {
     EventLog log(storage);
     const Verification found = run(log.verify(s1));
@@ -542,6 +549,26 @@ TEST_F(TwoInstancesTest, EndedStatesStayEnded) {
   run(a.storage->update_session(s1, SessionUpdate().set(&Session::state, SessionState::completed)));
   heal(*b.instance);
   EXPECT_EQ(run(a.storage->get_session(s1))->state, SessionState::completed);
+  verify(*a.storage);
+}
+
+// The log told of the deletion twice, and could not be replayed any more.
+TEST_F(TwoInstancesTest, WhatBothDeleteIsDeletedOnce) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  const ChainId first = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  const ChainId second = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  for (const ChainId& chain_id : {first, second}) see(b, chain_id);
+  lose(*b.instance);
+  for (const User* each : {&b, &a}) {
+    run(each->storage->delete_step(StepId(first, 1)));
+    run(each->storage->delete_chain(second));
+  }
+  heal(*b.instance);
+  EXPECT_EQ(resilience(*b.instance).poisoned, 0u);
+  EXPECT_EQ(run(a.storage->get_chain(first))->deleted_steps, 1u);
+  EXPECT_FALSE(run(b.storage->get_chain(second)));
   verify(*a.storage);
 }
 

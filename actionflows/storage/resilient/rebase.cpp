@@ -235,9 +235,20 @@ class Rebase {
 
   void erase(const Expect& erase) {
     const StoredRecord* stands = theirs(erase.key);
-    if (stands == nullptr) return;  // it is gone, as it was to be
+    if (stands == nullptr) return forget_deletion(erase.key);  // it is gone, as it was to be
     if (stands->archived) throw Refusal{name_of(erase.key) + " was archived meanwhile"};
     out_.erases.push_back({erase.key, stands->version});
+  }
+
+  // The log tells of each record's end once: who replays it would not find it the second time.
+  void forget_deletion(RecordKey key) {
+    const ChainId chain(commit_.session, key.chain);
+    std::string member = key.step == 0 ? "\"chainId\":" : "\"stepId\":";
+    json::append_string(member, key.step == 0 ? chain.str() : StepId(chain, key.step).str());
+    std::erase_if(out_.events, [&](const NewEvent& event) {
+      return event.type == (key.step == 0 ? "chain:deleted" : "step:deleted") &&
+             event.bytes.view().find(member) != std::string_view::npos;
+    });
   }
 
   std::vector<Step> steps_of(std::uint32_t chain) const {
