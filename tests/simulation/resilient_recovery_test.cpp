@@ -572,5 +572,21 @@ TEST_F(TwoInstancesTest, WhatBothDeleteIsDeletedOnce) {
   verify(*a.storage);
 }
 
+// The step that the other had added stayed without its chain.
+TEST_F(TwoInstancesTest, ADeletedChainTakesTheStepsAlongThatOthersHaveAdded) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  const ChainId chain_id = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  see(b, chain_id);
+  lose(*b.instance);
+  run(b.storage->delete_chain(chain_id));
+  run(a.storage->create_step(chain_id, two_steps().steps[0]));
+  heal(*b.instance);
+  EXPECT_FALSE(run(a.storage->get_chain(chain_id)));
+  EXPECT_FALSE(run(a.storage->get_step(StepId(chain_id, 3))));
+  verify(*a.storage);
+}
+
 }  // namespace
 }  // namespace actionflows
