@@ -334,6 +334,24 @@ TEST_F(ResilientStorageTest, AnothersSessionGetsNothingOfOneThatWasSetAside) {
   EXPECT_EQ(resilience(a).poisoned, 2u);
 }
 
+// The answer was lost, the outage began, the client asked again: what was made then differed from
+// what stood there, in the same version, and was written over it.
+TEST_F(ResilientStorageTest, WhatWasReadInTheOutageIsNotTakenForWhatWasFoundAfterIt) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  Change first(s1);
+  first.operation("made").put(chain(1), 0, Bytes("theirs")).at = clock.now();
+  run(store->commit(first));
+  commit(a, Change(s1).operation("made").put(chain(1), 0, Bytes("ours")));
+  Change from_ours(s1);
+  from_ours.put(chain(1), 1, Bytes("ours, changed")).at = clock.now();
+  a.way = Way::up;
+  while (resilience(a).breaker != "closed") pass(50ms);
+  EXPECT_CODE(run(a.driver->commit(from_ours)), ErrorCode::conflict);
+  EXPECT_EQ(record(*store, s1, chain(1))->bytes.view(), "theirs");
+}
+
 // The fallback was made of the first outage's base, refused the second's commit, and so this was
 // taken for one that had never been acknowledged.
 TEST_F(ResilientStorageTest, AProcessEndsInTheOutageAfterOneThatLeftSomethingSetAside) {

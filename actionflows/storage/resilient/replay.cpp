@@ -500,7 +500,7 @@ bool Outage::is_outdated(const Commit& commit) {
 
 Task<void> Outage::finish(Diverted& diverted) {
   shadow_.forget(diverted.session);
-  if (diverted.poisoned) remember_break(diverted.session);
+  if (diverted.poisoned || diverted.diverged) remember_break(diverted.session);
   // Entries that were set aside keep what they begin with, for the day they are retried.
   std::vector<std::uint64_t> done = diverted.refused_ids;
   if (!diverted.poisoned)
