@@ -302,6 +302,16 @@ TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEnd) {
   EXPECT_CODE(commit(a, Change(s1)), ErrorCode::unavailable);
 }
 
+// A touch told a session as not found whose deadline had passed only here.
+TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEndForATouch) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  clock.advance(25h);
+  EXPECT_CODE(run(a.driver->touch(s1, {clock.now(), clock.now() + 1h})), ErrorCode::unavailable);
+}
+
 // ---- what a commit that was set aside has left --------------------------------------------------
 
 // The other's chain stood in just the version that the later commit expected of this one's.
