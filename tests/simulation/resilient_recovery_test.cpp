@@ -312,6 +312,27 @@ TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEndForATouch) {
   EXPECT_CODE(run(a.driver->touch(s1, {clock.now(), clock.now() + 1h})), ErrorCode::unavailable);
 }
 
+// No driver takes a commit behind the deadline: the replay was tried again and again, and held up
+// all that came after it.
+TEST_F(ResilientStorageTest, WhatComesBehindTheDeadlineIsSetAside) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann).active_until(clock.now() + 1h));
+  Activity moved{clock.now(), clock.now() + 72h};
+  EXPECT_TRUE(run(a.driver->touch(s1, moved)));
+  EXPECT_TRUE(run(a.driver->read(s1, {})).live);
+  lose(a);
+  clock.advance(48h);
+  commit(a, Change(s1).operation("late"));
+  const std::shared_ptr<StorageDriver> older = make_memory_storage();
+  Change creation = Change(s1, clock.now() - 48h).create(ann);
+  creation.operation_id = run(store->read_events(s1, {})).events.front().operation_id;
+  run(older->commit(creation));
+  store = a.link->store = older;
+  heal(a);
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+}
+
 // ---- what a commit that was set aside has left --------------------------------------------------
 
 // The other's chain stood in just the version that the later commit expected of this one's.

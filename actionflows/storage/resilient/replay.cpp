@@ -447,6 +447,9 @@ Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const L
     // Lost since the replay began, it may be made anew from the first entry on.
     if (!read.owner) throw failure(ErrorCode::unavailable, "the session is lost", "replay");
     if (commit.end_session && !read.live) co_return;  // it has ended, as it was to
+    // No driver takes it: it is over, and waits to be swept.
+    const bool expired = read.live && read.activity.expires <= commit.at && !commit.end_session;
+    if (expired) throw failure(ErrorCode::conflict, "the session has expired meanwhile", "replay");
     Rebased rebased = rebase(commit, lineage, keys, read, clock_.now());
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
     bool again = false;
