@@ -637,5 +637,26 @@ TEST_F(TwoInstancesTest, ADeletedChainTakesTheStepsAlongThatOthersHaveAdded) {
   verify(*a.storage);
 }
 
+// Its chain was set aside while the update waited, the other's stood in the expected version, and
+// was changed.
+TEST_F(TwoInstancesTest, AnExpectedVersionIsNotLookedForInAnothersRecord) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  run(b.storage->get_session(s1));
+  lose(*b.instance);
+  const ChainId ours = run(b.storage->create_chain(s1, two_steps())).chain_id;
+  const ChainId theirs = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  ASSERT_EQ(ours, theirs);
+  fill(*b.instance);
+  pass(61s);
+  b.instance->link->refusal.reset();
+  Context context;
+  context.expected_version = 1;
+  const ChainUpdate update = ChainUpdate().set(&Chain::summary, "ours");
+  EXPECT_CODE(run(b.storage->update_chain(ours, update, context)), ErrorCode::conflict);
+  EXPECT_FALSE(run(a.storage->get_chain(theirs))->summary);
+}
+
 }  // namespace
 }  // namespace actionflows

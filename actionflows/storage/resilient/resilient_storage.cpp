@@ -178,9 +178,13 @@ Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, D
 Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline deadline,
                                                        int attempt,
                                                        std::optional<StorageError> failed) {
-  if (outage_.is_outdated(commit))
-    throw failure(ErrorCode::conflict, "the session is not as it was read during the outage",
-                  "commit", commit.session.str());
+  if (outage_.is_outdated(commit)) {
+    StorageError outdated =
+        failure(ErrorCode::conflict, "the session is not as it was read during the outage",
+                "commit", commit.session.str());
+    outdated.version_mismatch = true;
+    throw outdated;
+  }
   const bool asked_to_look = commit.may_repeat;
   if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
   const auto first = std::make_shared<const Commit>(std::move(commit));
