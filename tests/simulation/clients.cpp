@@ -283,7 +283,8 @@ Task<void> Clients::guarded(std::size_t n, Wish wish) {
     const bool elsewhere = scene_.chance(30);
     ++scene_.out.repeated;
     scene_.ledger.asked_again(wish.name, elsewhere);
-    co_await scene_.clock.sleep_for(std::chrono::milliseconds(scene_.random.below(3'000)));
+    const std::chrono::milliseconds pause(scene_.random.below(3'000));
+    co_await scene_.clock.sleep_for(pause);
     co_await attempt(*scene_.current[elsewhere ? (n + 1) % processes : n], wish);
   }
   --busy_;
