@@ -116,6 +116,8 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
     } catch (StorageError& error) {
       error.operation = operation;
       if (error.code() != ErrorCode::conflict) throw;
+      // What stands there now can have the version, and be another record.
+      if (context.expected_version && error.version_mismatch) throw;
       failed = std::current_exception();
     }
     if (!failed) {

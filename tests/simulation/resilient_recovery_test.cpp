@@ -216,6 +216,19 @@ TEST_F(ResilientStorageTest, AFullPrimaryIsWaitedFor) {
   EXPECT_EQ(resilience(a).journal_entries, 0u);
 }
 
+// Readers were told that the primary's memory is full, because the replay they waited for had been.
+TEST_F(ResilientStorageTest, WhoReadsIsNotToldThatThePrimaryIsFull) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  fill(a);
+  pass(61s);
+  EXPECT_EQ(resilience(a).breaker, "closed");
+  EXPECT_CODE(record(*a.driver, s1, chain(7)), ErrorCode::unavailable);
+  EXPECT_CODE(commit(a, Change(s1)), ErrorCode::exhausted);
+}
+
 // What was shown of the session silently became absent.
 TEST_F(ResilientStorageTest, APrimaryThatGoesBackToAnOlderStateIsNoticed) {
   Instance& a = start();
@@ -308,6 +321,37 @@ TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEnd) {
   EXPECT_CODE(commit(a, Change(s1)), ErrorCode::unavailable);
 }
 
+// A touch told a session as not found whose deadline had passed only here.
+TEST_F(ResilientStorageTest, ADeadlineThatPassesInAnOutageIsNoEndForATouch) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  clock.advance(25h);
+  EXPECT_CODE(run(a.driver->touch(s1, {clock.now(), clock.now() + 1h})), ErrorCode::unavailable);
+}
+
+// No driver takes a commit behind the deadline: the replay was tried again and again, and held up
+// all that came after it.
+TEST_F(ResilientStorageTest, WhatComesBehindTheDeadlineIsSetAside) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann).active_until(clock.now() + 1h));
+  Activity moved{clock.now(), clock.now() + 72h};
+  EXPECT_TRUE(run(a.driver->touch(s1, moved)));
+  EXPECT_TRUE(run(a.driver->read(s1, {})).live);
+  lose(a);
+  clock.advance(48h);
+  commit(a, Change(s1).operation("late"));
+  const std::shared_ptr<StorageDriver> older = make_memory_storage();
+  Change creation = Change(s1, clock.now() - 48h).create(ann);
+  creation.operation_id = run(store->read_events(s1, {})).events.front().operation_id;
+  run(older->commit(creation));
+  store = a.link->store = older;
+  heal(a);
+  EXPECT_EQ(resilience(a).journal_entries, 0u);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+}
+
 // ---- what a commit that was set aside has left --------------------------------------------------
 
 // The other's chain stood in just the version that the later commit expected of this one's.
@@ -338,6 +382,24 @@ TEST_F(ResilientStorageTest, AnothersSessionGetsNothingOfOneThatWasSetAside) {
   heal(a);
   EXPECT_EQ(operations(s1)["noted"], 0);
   EXPECT_EQ(resilience(a).poisoned, 2u);
+}
+
+// The answer was lost, the outage began, the client asked again: what was made then differed from
+// what stood there, in the same version, and was written over it.
+TEST_F(ResilientStorageTest, WhatWasReadInTheOutageIsNotTakenForWhatWasFoundAfterIt) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  Change first(s1);
+  first.operation("made").put(chain(1), 0, Bytes("theirs")).at = clock.now();
+  run(store->commit(first));
+  commit(a, Change(s1).operation("made").put(chain(1), 0, Bytes("ours")));
+  Change from_ours(s1);
+  from_ours.put(chain(1), 1, Bytes("ours, changed")).at = clock.now();
+  a.way = Way::up;
+  while (resilience(a).breaker != "closed") pass(50ms);
+  EXPECT_CODE(run(a.driver->commit(from_ours)), ErrorCode::conflict);
+  EXPECT_EQ(record(*store, s1, chain(1))->bytes.view(), "theirs");
 }
 
 // The fallback was made of the first outage's base, refused the second's commit, and so this was
@@ -477,6 +539,21 @@ TEST_F(ResilientStorageTest, GoesOnWithAReplayThatWasCutOffAnywhere) {
 
 // ---- two that were away at the same time, with real records -------------------------------------
 
+// Moves by itself: who pauses finds it later.
+class MovingClock final : public Clock {
+ public:
+  explicit MovingClock(FakeClock& real) : real_(real) {}
+  Timestamp now() const override { return real_.now(); }
+  Monotonic monotonic() const override { return real_.monotonic(); }
+  Task<void> sleep_for(std::chrono::nanoseconds duration) override {
+    real_.advance(duration + 1ms);
+    co_return;
+  }
+
+ private:
+  FakeClock& real_;
+};
+
 class TwoInstancesTest : public ResilientStorageTest {
  protected:
   struct User {
@@ -486,10 +563,20 @@ class TwoInstancesTest : public ResilientStorageTest {
 
   User user() {
     Instance& instance = start();
+    return {&instance, storage_of(instance, clock)};
+  }
+
+  std::unique_ptr<Storage> storage_of(Instance& instance, Clock& of_it) {
     auto shown = std::make_unique<Link>(
         std::shared_ptr<StorageDriver>(instance.driver.get(), [](StorageDriver*) {}));
-    return {&instance,
-            std::make_unique<Storage>(std::move(shown), StorageOptions{}, clock, random)};
+    return std::make_unique<Storage>(std::move(shown), StorageOptions{}, of_it, random);
+  }
+
+  // It knows the chain and its two steps from now on.
+  static void see(User& user, const ChainId& chain_id) {
+    run(user.storage->get_session(chain_id.session()));
+    run(user.storage->get_chain(chain_id));
+    for (const std::uint32_t n : {1U, 2U}) run(user.storage->get_step(StepId(chain_id, n)));
   }
 
   void verify(Storage& storage) {
@@ -549,6 +636,65 @@ TEST_F(TwoInstancesTest, EndedStatesStayEnded) {
   heal(*b.instance);
   EXPECT_EQ(run(a.storage->get_session(s1))->state, SessionState::completed);
   verify(*a.storage);
+}
+
+// The log told of the deletion twice, and could not be replayed any more.
+TEST_F(TwoInstancesTest, WhatBothDeleteIsDeletedOnce) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  const ChainId first = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  const ChainId second = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  for (const ChainId& chain_id : {first, second}) see(b, chain_id);
+  lose(*b.instance);
+  for (const User* each : {&b, &a}) {
+    run(each->storage->delete_step(StepId(first, 1)));
+    run(each->storage->delete_chain(second));
+  }
+  heal(*b.instance);
+  EXPECT_EQ(resilience(*b.instance).poisoned, 0u);
+  EXPECT_EQ(run(a.storage->get_chain(first))->deleted_steps, 1u);
+  EXPECT_FALSE(run(b.storage->get_chain(second)));
+  verify(*a.storage);
+}
+
+// The step that the other had added stayed without its chain.
+TEST_F(TwoInstancesTest, ADeletedChainTakesTheStepsAlongThatOthersHaveAdded) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  const ChainId chain_id = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  see(b, chain_id);
+  lose(*b.instance);
+  run(b.storage->delete_chain(chain_id));
+  run(a.storage->create_step(chain_id, two_steps().steps[0]));
+  heal(*b.instance);
+  EXPECT_FALSE(run(a.storage->get_chain(chain_id)));
+  EXPECT_FALSE(run(a.storage->get_step(StepId(chain_id, 3))));
+  verify(*a.storage);
+}
+
+// Its chain was set aside while the update waited, the other's stood in the expected version, and
+// was changed.
+TEST_F(TwoInstancesTest, AnExpectedVersionIsNotLookedForInAnothersRecord) {
+  User a = user();
+  User b = user();
+  run(a.storage->create_session(ann, {}, s1));
+  run(b.storage->get_session(s1));
+  lose(*b.instance);
+  const ChainId ours = run(b.storage->create_chain(s1, two_steps())).chain_id;
+  const ChainId theirs = run(a.storage->create_chain(s1, two_steps())).chain_id;
+  ASSERT_EQ(ours, theirs);
+  fill(*b.instance);
+  pass(61s);
+  b.instance->link->refusal.reset();
+  Context context;
+  context.expected_version = 1;
+  const ChainUpdate update = ChainUpdate().set(&Chain::summary, "ours");
+  MovingClock moving(clock);
+  const auto alone = storage_of(*b.instance, moving);
+  EXPECT_CODE(run(alone->update_chain(ours, update, context)), ErrorCode::conflict);
+  EXPECT_FALSE(run(a.storage->get_chain(theirs))->summary);
 }
 
 }  // namespace

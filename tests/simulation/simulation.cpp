@@ -1,21 +1,24 @@
 #include "tests/simulation/simulation.hpp"
 
 #include "actionflows/base/error.hpp"
-#include "actionflows/base/fake_clock.hpp"
 #include "actionflows/services/event_log.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
 #include "actionflows/storage/resilient/resilient_storage.hpp"
-#include "actionflows/storage/resilient/testing/link.hpp"
-#include "actionflows/storage/storage.hpp"
-#include "tests/simulation/ledger.hpp"
+#include "tests/simulation/clients.hpp"
+#include "tests/simulation/follower.hpp"
+#include "tests/simulation/scene.hpp"
 #include "tests/support/run.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <array>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace actionflows::test {
@@ -24,29 +27,65 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int steps = 60;
-constexpr std::size_t processes = 2;
-constexpr std::size_t sessions = 2;
-
-constexpr auto loss_hold = 30s;
+constexpr std::size_t first_sessions = 2;
+constexpr std::size_t followers_of_each = 2;
 constexpr std::chrono::milliseconds longest_call = 6s;
 
-const UserId ann = *UserId::parse("ann");
+// How finely time passes: as calls are, or where only time is to pass.
+constexpr std::chrono::milliseconds fine = 50ms;
+constexpr std::chrono::milliseconds coarse = 250ms;
+constexpr std::chrono::milliseconds leaping = 1s;
+
+constexpr std::chrono::milliseconds keeper_interval = 100ms;
+
+// What a full store says, of whatever make.
+const std::array<StorageError, 3> refusals = [] {
+  StorageError passing(ErrorCode::unavailable, "MISCONF can't persist to disk");
+  passing.retryable = true;
+  const StorageError lasting(ErrorCode::unavailable, "READONLY You can't write");
+  StorageError full(ErrorCode::exhausted, "OOM command not allowed");
+  full.retryable = true;
+  return std::array<StorageError, 3>{passing, lasting, full};
+}();
+
+// How the disk of one process is, in hundredths of its writes.
+struct Disk {
+  std::uint64_t refused = 0;
+  std::uint64_t slow = 0;
+  bool kept_more = false;  // than it was to: what has been replayed
+};
 
 // A journal that outlives its process, and that a process which has ended can't reach any more.
 class KeptJournal final : public Journal {
  public:
-  KeptJournal(std::shared_ptr<Journal> kept, std::shared_ptr<bool> alive)
-      : kept_(std::move(kept)), alive_(std::move(alive)) {}
+  // `changed`: others have changed it.
+  KeptJournal(Scene& scene, std::shared_ptr<Journal> kept, std::shared_ptr<bool> alive, Disk& disk,
+              std::shared_ptr<bool> changed)
+      : scene_(scene),
+        kept_(std::move(kept)),
+        alive_(std::move(alive)),
+        disk_(disk),
+        changed_(std::move(changed)) {}
 
   Task<std::uint64_t> append(JournalKind kind, std::shared_ptr<const Commit> commit,
                              Timestamp at) override {
-    return kept().append(kind, std::move(commit), at);
+    check_disk();
+    co_await turn();
+    const std::uint64_t id = co_await kept().append(kind, std::move(commit), at);
+    co_await turn();
+    co_return id;
   }
-  Task<void> remove(std::span<const std::uint64_t> ids) override { return kept().remove(ids); }
+  Task<void> remove(std::span<const std::uint64_t> ids) override {
+    const bool kept_more = std::exchange(disk_.kept_more, true);
+    check_disk();
+    disk_.kept_more = kept_more;
+    return kept().remove(ids);
+  }
   Task<void> poison(std::uint64_t id, std::string_view reason) override {
+    check_disk();
     return kept().poison(id, reason);
   }
-  Task<bool> changed_by_others() override { co_return false; }
+  Task<bool> changed_by_others() override { co_return *alive_&& std::exchange(*changed_, false); }
   bool retry(std::uint64_t id) override { return kept().retry(id); }
   std::vector<JournalEntry> entries() override { return kept().entries(); }
   [[nodiscard]] const std::string& damage() const override { return kept_->damage(); }
@@ -57,8 +96,40 @@ class KeptJournal final : public Journal {
     if (!*alive_) throw StorageError(ErrorCode::unavailable, "the process has ended");
     return *kept_;
   }
+  void check_disk() {
+    if (scene_.chance(disk_.refused))
+      throw StorageError(ErrorCode::unavailable, "the disk is full");
+  }
+  // Until the disk has turned. The process may end meanwhile.
+  Task<void> turn() {
+    if (scene_.chance(disk_.slow))
+      co_await scene_.clock.sleep_for(std::chrono::milliseconds(scene_.random.below(300)));
+  }
+
+  Scene& scene_;
   const std::shared_ptr<Journal> kept_;
   const std::shared_ptr<bool> alive_;
+  Disk& disk_;
+  const std::shared_ptr<bool> changed_;
+};
+
+// The clock of one process. Who looks after its outages sleeps on once it has ended: that spares
+// half of a run's time, and reaches nothing any more.
+class MortalClock final : public Clock {
+ public:
+  MortalClock(Clock& real, std::shared_ptr<const bool> alive)
+      : real_(real), alive_(std::move(alive)) {}
+
+  Timestamp now() const override { return real_.now(); }
+  Monotonic monotonic() const override { return real_.monotonic(); }
+  Task<void> sleep_for(std::chrono::nanoseconds duration) override {
+    const bool over = duration == keeper_interval && !*alive_;
+    return real_.sleep_for(over ? std::chrono::nanoseconds(24h) : duration);
+  }
+
+ private:
+  Clock& real_;
+  const std::shared_ptr<const bool> alive_;
 };
 
 // How the way of one process to the store is, in hundredths of its calls.
@@ -68,361 +139,267 @@ struct Weather {
   std::uint64_t slow = 0;
 };
 
-struct Process {
-  std::size_t number = 0;
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-  std::shared_ptr<Link> link;
-  std::unique_ptr<Storage> storage;
-
-  std::set<SessionId> seen;                           // its newest answer was the primary's
-  std::map<SessionId, Clock::Monotonic> held;         // seen, and lost: not to be told as absent
-  std::vector<std::pair<ChainId, std::string>> told;  // chains and what made them
-};
-
-struct Absence {
-  bool existed = false;
-  int emptied = 0;  // how often the primary had lost its data then
+// What differs from one run to the other.
+struct Plan {
+  bool losing = false;    // the primary may lose its data
+  bool expiring = false;  // sessions live for minutes, and time leaps
+  bool prompt = false;    // the primary answers at once or not at all: no call needs a timer
 };
 
 class World {
  public:
-  explicit World(std::uint64_t seed) : random_(seed) {
-    for (std::size_t n = 0; n < processes; ++n) {
-      journals_.push_back(make_memory_journal());
-      weather_.emplace_back();
-      start(n);
-    }
-    losing_ = chance(40);
-    for (std::size_t n = 0; n < sessions; ++n) begin(0, &World::create, new_id());
-    pass(1s);
-  }
-  ~World() { context_.reset(); }  // whoever waits goes before what they wait in
+  World(std::uint64_t seed, std::function<void(std::string_view)> tell)
+      : World(seed, plan_of(seed), std::move(tell)) {}
+  ~World() { scene_.context.reset(); }  // whoever waits goes before what they wait in
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   Outcome run() {
     try {
-      for (int n = 0; n < steps && out_.broken.empty(); ++n) step();
-      if (out_.broken.empty()) heal();
-      if (out_.broken.empty()) check_end();
+      for (int n = 0; n < steps && scene_.out.broken.empty(); ++n) step();
+      if (scene_.out.broken.empty()) heal();
+      if (scene_.out.broken.empty()) check_end();
     } catch (const StorageError& error) {
-      fail("the end can't be looked at: " + error.message());
+      scene_.fail("the end can't be looked at: " + error.message());
     }
-    return out_;
+    count();
+    return scene_.out;
   }
 
  private:
-  bool chance(std::uint64_t percent) { return random_.below(100) < percent; }
-  void fail(const std::string& what) {
-    if (out_.broken.empty()) out_.broken = what;
+  static Plan plan_of(std::uint64_t seed) {
+    SeededRandom random(~seed);
+    return {random.below(100) < 40, random.below(100) < 40, random.below(100) < 40};
+  }
+
+  World(std::uint64_t seed, Plan plan, std::function<void(std::string_view)> tell)
+      : plan_(plan), scene_(seed, plan.expiring ? 4min : std::chrono::milliseconds(24h)) {
+    scene_.tell = std::move(tell);
+    for (std::size_t n = 0; n < processes; ++n) {
+      scene_.journals.push_back(make_memory_journal());
+      journal_changed_.push_back(std::make_shared<bool>(false));
+      weather_.emplace_back();
+      start(n);
+    }
+    for (std::size_t n = 0; n < first_sessions; ++n) clients_.begin_session(0);
+    pass(1s);
   }
 
   // ---- processes
 
   Task<void> travel(std::shared_ptr<bool> alive, std::size_t n, Moment moment) {
     const Weather& weather = weather_[n];
-    if (!*alive) co_await clock_.sleep_for(24h);
+    if (!*alive && plan_.prompt) throw StorageError(ErrorCode::unavailable, "nobody is there");
+    if (!*alive) co_await scene_.clock.sleep_for(24h);
     if (down()) throw StorageError(ErrorCode::unavailable, "connection refused");
     if (moment == Moment::before) {
-      if (chance(weather.slow))
-        co_await clock_.sleep_for(std::chrono::milliseconds(random_.below(4'000)));
+      if (scene_.chance(weather.slow))
+        co_await scene_.clock.sleep_for(std::chrono::milliseconds(scene_.random.below(4'000)));
       if (down()) throw StorageError(ErrorCode::unavailable, "connection reset");
-      if (chance(weather.refused)) throw StorageError(ErrorCode::unavailable, "refused");
-    } else if (chance(weather.unanswered)) {
+      if (scene_.chance(weather.refused)) throw StorageError(ErrorCode::unavailable, "refused");
+    } else if (scene_.chance(weather.unanswered)) {
       throw StorageError(ErrorCode::timeout, "no answer");
     }
   }
 
   void start(std::size_t n) {
     Process& process = *processes_.emplace_back(std::make_unique<Process>());
-    current_[n] = &process;
+    scene_.current[n] = &process;
     process.number = n;
-    process.link = std::make_shared<Link>(store_);
+    process.clock = std::make_unique<MortalClock>(scene_.clock, process.alive);
+    process.link = std::make_shared<Link>(scene_.primary);
     process.link->hook = [this, alive = process.alive, n](Moment moment) {
       return travel(alive, n, moment);
     };
     ResilientOptions options;
     options.breaker.longest_open = 10s;
-    options.keeper_interval = 100ms;
+    options.keeper_interval = keeper_interval;
     options.loss_hold = loss_hold;
-    options.executor = context_->get_executor();
-    auto driver = make_resilient_storage(process.link, make_memory_storage(),
-                                         std::make_unique<KeptJournal>(journals_[n], process.alive),
-                                         options, clock_, random_);
+    if (plan_.prompt) options.primary_timeout = 0ms;
+    options.executor = scene_.context->get_executor();
+    if (scene_.tell)
+      options.log = [this, n](std::string_view line) { scene_.note(of(n) + std::string(line)); };
+    auto journal = std::make_unique<KeptJournal>(scene_, scene_.journals[n], process.alive,
+                                                 disks_[n], journal_changed_[n]);
+    auto driver = make_resilient_storage(process.link, make_memory_storage(), std::move(journal),
+                                         options, *process.clock, scene_.random);
+    StorageOptions usual;
+    usual.session_ttl = scene_.lifetime;
     process.storage =
-        std::make_unique<Storage>(std::move(driver), StorageOptions{}, clock_, random_);
+        std::make_unique<Storage>(std::move(driver), usual, *process.clock, scene_.random);
+    followers_[n].clear();
   }
+
+  static std::string of(std::size_t process) { return "process " + std::to_string(process) + ": "; }
 
   // What it had in hand goes on, but reaches nothing any more.
   void crash(std::size_t n) {
-    *current_[n]->alive = false;
-    ++out_.crashes;
+    *scene_.current[n]->alive = false;
+    ++scene_.out.crashes;
+    scene_.note(of(n) + "crashes");
+    disks_[n] = {};  // a journal that can't be opened keeps a process from starting
     start(n);
   }
 
   // ---- the primary
 
-  [[nodiscard]] bool down() const { return clock_.monotonic() < down_until_; }
+  [[nodiscard]] bool down() const { return scene_.clock.monotonic() < down_until_; }
 
-  // It is away for a while, and has lost everything or nothing when it is back.
-  void restart_primary(bool empty) {
-    // A store that comes back empty within one call could be taken for the one before: what is made
-    // in it anew begins with the same versions.
-    const auto at_least = empty ? longest_call : 0ms;
-    down_until_ = clock_.monotonic() + at_least + std::chrono::milliseconds(random_.below(10'000));
-    ++(empty ? out_.empty_restarts : out_.restarts);
-    if (!empty) return;
-    ledger_.losing();
-    for (const SessionId& id : created_) {
-      for (Process* process : current_)
-        if (process->seen.contains(id))
-          process->held.try_emplace(id, clock_.monotonic() + loss_hold);
-      if (ledger_.stands(id)) known_to_.erase(id);
+  // It is away for a while, and has lost everything, its latest changes or nothing when it is back.
+  void restart_primary() {
+    const std::size_t all = scene_.primary->changes();
+    const bool loses = plan_.losing && all > 0 && scene_.chance(70);
+    std::size_t kept = all;
+    if (loses)
+      kept = scene_.chance(50) ? 0 : all - std::min<std::size_t>(all, 1 + scene_.random.below(12));
+    // A store that comes back with less within one call could be taken for the one before: what is
+    // made in it anew begins with the same versions.
+    const auto at_least = loses ? longest_call : 0ms;
+    down_until_ = scene_.clock.monotonic() + at_least +
+                  std::chrono::milliseconds(scene_.random.below(10'000));
+    ++(!loses      ? scene_.out.restarts
+       : kept == 0 ? scene_.out.empty_restarts
+                   : scene_.out.older_restarts);
+    scene_.note("the primary restarts with " + std::to_string(kept) + " of " + std::to_string(all) +
+                " changes");
+    if (loses) {
+      scene_.ledger.losing();
+      clients_.before_loss();
     }
-    for (Process* process : current_) process->seen.clear();
-    for (const SessionId& id : asked_) test::run(store_->erase_session(id));
-  }
-
-  // ---- clients
-
-  void acknowledge(Process& process, const SessionId& id, const Context& context) {
-    const CallReport& report = *context.report;
-    const bool journaled =
-        report.durability && report.durability->level == DurabilityLevel::journal;
-    ++out_.acknowledged;
-    if (journaled) ++out_.degraded;
-    ledger_.acknowledged(context.operation_id);
-    note_seen(process, id, !journaled && !report.repeated);
-  }
-
-  void note_seen(Process& process, const SessionId& id, bool at_primary) {
-    if (!at_primary) {
-      process.seen.erase(id);
-    } else if (!ledger_.waits(id, process.number) && ledger_.stands(id)) {
-      process.seen.insert(id);
-      process.held.erase(id);
+    scene_.primary->restart(kept);
+    if (loses) {
+      scene_.ledger.has_lost();
+      clients_.after_loss();
     }
   }
 
-  Task<void> create(Process& process, SessionId id, std::string operation) {
-    CallReport report;
-    Context context;
-    context.operation_id = operation;
-    context.report = &report;
-    co_await process.storage->create_session(ann, {}, id, context);
-    if (!*process.alive) co_return;
-    created_.insert(id);
-    const bool stands = ledger_.stands(id);
-    if (!ledger_.was_lost(id) || stands) known_to_[id] = process.number;
-    acknowledge(process, id, context);
+  void fill_primary() {
+    ++scene_.out.refusals;
+    scene_.primary->full = refusals[scene_.random.below(refusals.size())];
+    scene_.note("the primary is full: " + scene_.primary->full->message());
+    scene_.primary->ill = scene_.chance(50);
+    full_until_ = scene_.clock.monotonic() + std::chrono::milliseconds(scene_.random.below(15'000));
   }
 
-  Task<void> append(Process& process, SessionId id, std::string operation) {
-    CallReport report;
-    Context context;
-    context.operation_id = operation;
-    context.report = &report;
-    EventData data;
-    data.type = *EventType::parse("run:noted");
-    if (chance(50)) {  // without an id of its own it is for the storage to repeat it safely
-      context.operation_id.clear();
-      data.data = json::Raw::parse("{\"note\":\"" + operation + "\"}");
+  void empty_primary() {
+    scene_.primary->full.reset();
+    scene_.primary->ill = false;
+  }
+
+  // ---- who looks after the journals
+
+  // An entry that was set aside is let in again, or given up.
+  void mend(std::size_t n) {
+    std::vector<JournalEntry> entries = scene_.journals[n]->entries();
+    std::erase_if(entries, [](const JournalEntry& entry) { return entry.poison.empty(); });
+    if (entries.empty()) return;
+    const JournalEntry& entry = entries[scene_.random.below(entries.size())];
+    if (scene_.chance(60)) {
+      ++scene_.out.retried;
+      scene_.note(of(n) + "entry " + std::to_string(entry.id) + " is retried");
+      scene_.ledger.retried(entry);
+      scene_.journals[n]->retry(entry.id);
+    } else {
+      ++scene_.out.dropped;
+      scene_.note(of(n) + "entry " + std::to_string(entry.id) + " is dropped");
+      scene_.ledger.dropped(entry);
+      test::run(scene_.journals[n]->remove(std::span(&entry.id, 1)));
     }
-    co_await process.storage->append_event(id, data, context);
-    context.operation_id = operation;
-    if (*process.alive) acknowledge(process, id, context);
+    *journal_changed_[n] = true;
   }
 
-  Task<void> update(Process& process, SessionId id, std::string operation) {
-    CallReport report;
-    Context context;
-    context.operation_id = operation;
-    context.report = &report;
-    SessionUpdate update;
-    const Field field = fields_.at(operation);
-    if (field == Field::title) update.set(&Session::title, operation);
-    if (field == Field::cwd) update.set(&Session::cwd, operation);
-    if (field == Field::summary) update.set(&Session::summary, operation);
-    if (chance(2)) update.set(&Session::state, SessionState::completed);
-    co_await process.storage->update_session(id, update, context);
-    if (*process.alive) acknowledge(process, id, context);
-  }
+  // ---- followers
 
-  Task<void> compile(Process& process, SessionId id, std::string operation) {
-    CallReport report;
-    Context context;
-    context.operation_id = operation;
-    context.report = &report;
-    ChainData data;
-    data.title = operation;
-    data.steps.resize(1);
-    data.steps[0].action = "look";
-    const Chain chain = co_await process.storage->create_chain(id, data, context);
-    if (!*process.alive) co_return;
-    process.told.emplace_back(chain.chain_id, operation);
-    acknowledge(process, id, context);
-  }
-
-  // The summary tells which chain the client meant: the title tells which it is.
-  Task<void> describe(Process& process, SessionId id, std::string operation) {
-    const auto [chain, made_by] = process.told[random_.below(process.told.size())];
-    if (chain.session() != id) co_return;
-    CallReport report;
-    Context context;
-    context.operation_id = operation;
-    context.report = &report;
-    const std::optional<Chain> before = co_await process.storage->get_chain(chain);
-    if (!before || before->title != made_by) co_return;
-    ChainUpdate update;
-    update.set(&Chain::summary, made_by);
-    update.set(&Chain::ref, operation);
-    context.expected_version = before->version;
-    co_await process.storage->update_chain(chain, update, context);
-    if (*process.alive) acknowledge(process, id, context);
-  }
-
-  Task<void> look(Process& process, SessionId id, std::string) {
-    const Absence before = absence(process, id);
-    CallReport report;
-    Context context;
-    context.report = &report;
-    const std::optional<Session> session = co_await process.storage->get_session(id, context);
-    if (!session) return_absent(process, id, before, "a session was told as absent");
-    if (session && *process.alive)
-      note_seen(process, id, report.provenance->source != Source::fallback);
-  }
-
-  // A chain that is in the store, whoever made it.
-  Task<void> look_at_chain(Process& process, SessionId id, std::string) {
-    const RecordKey key = RecordKey::of_chain(1);
-    const bool stands = test::run(store_->read(id, std::span(&key, 1))).records[0].has_value();
-    const Absence before = absence(process, id);
-    const ChainId chain(id, 1);
-    const std::optional<Chain> found = co_await process.storage->get_chain(chain);
-    if (stands && !found) return_absent(process, id, before, "a chain was told as absent");
-  }
-
-  Absence absence(const Process& process, const SessionId& id) {
-    return {surely_there(process, id), out_.empty_restarts};
-  }
-
-  void return_absent(Process& process, const SessionId& id, const Absence& before,
-                     const std::string& what) {
-    const bool same_store = before.emptied == out_.empty_restarts;
-    const bool exists = same_store ? surely_there(process, id) : held(process, id);
-    if (before.existed && exists && *process.alive) fail(what);
-  }
-
-  // A call that fails leaves it open what has become of it; only absence must not be told.
-  Task<void> guarded(Task<void> call, Process& process, SessionId id) {
-    const Absence before = absence(process, id);
-    ++busy_;
-    try {
-      co_await std::move(call);
-    } catch (const StorageError& error) {
-      if (error.code() == ErrorCode::not_found)
-        return_absent(process, id, before, "a session was told as not found");
-      if (error.code() == ErrorCode::invalid || error.code() == ErrorCode::corrupt)
-        fail("a call ended as " + error.message());
-      process.seen.erase(id);
+  void look_at_events() {
+    for (std::size_t n = 0; n < processes; ++n) {
+      for (const auto& follower : followers_[n]) {
+        boost::asio::co_spawn(*scene_.context, Follower::look(follower), boost::asio::detached);
+        if (!follower->broken().empty()) scene_.fail(follower->broken());
+      }
+      const auto& sessions = clients_.sessions();
+      if (followers_[n].size() >= followers_of_each || sessions.empty()) continue;
+      const auto which = static_cast<std::ptrdiff_t>(scene_.random.below(sessions.size()));
+      followers_[n].push_back(std::make_shared<Follower>(*scene_.current[n]->storage,
+                                                         *std::next(sessions.begin(), which)));
     }
-    --busy_;
-  }
-
-  SessionId new_id() {
-    const SessionId id = *SessionId::parse("s" + std::to_string(++operations_));
-    asked_.insert(id);
-    return id;
-  }
-
-  // Lost, but known here, and not for long enough to be a fact.
-  bool held(const Process& process, const SessionId& id) {
-    const auto found = process.held.find(id);
-    const bool seen = found != process.held.end() && clock_.monotonic() < found->second;
-    return seen || ledger_.waits(id, process.number);
-  }
-
-  // What one process made while the primary was away, the others can't know yet.
-  bool surely_there(const Process& process, const SessionId& id) {
-    if (!created_.contains(id)) return false;
-    const auto known = known_to_.find(id);
-    const bool made_here = known != known_to_.end() && known->second == process.number;
-    return made_here || held(process, id) || ledger_.stands(id);
-  }
-
-  using Call = Task<void> (World::*)(Process&, SessionId, std::string);
-  void begin(std::size_t n, Call call, const SessionId& id, Field field = Field::none,
-             bool about_chain = false) {
-    Process& process = *current_[n];
-    const std::string operation = "op" + std::to_string(++operations_);
-    fields_[operation] = field;
-    ledger_.asked(operation, {id, n, field, about_chain, 0, 0});
-    boost::asio::co_spawn(*context_, guarded((this->*call)(process, id, operation), process, id),
-                          boost::asio::detached);
-  }
-
-  void begin_call() {
-    const std::size_t n = random_.below(processes);
-    const std::uint64_t kind = random_.below(24);
-    if (kind == 0) return begin(n, &World::create, new_id());
-    const SessionId id =
-        *std::next(created_.begin(), static_cast<std::ptrdiff_t>(random_.below(created_.size())));
-    if (!surely_there(*current_[n], id)) return;
-    if (kind < 8) return begin(n, &World::append, id);
-    if (kind < 10) return begin(n, &World::compile, id, Field::none, true);
-    if (kind < 12 && !current_[n]->told.empty())
-      return begin(n, &World::describe, id, Field::none, true);
-    if (kind < 14) return begin(n, &World::look_at_chain, id);
-    if (kind < 17) return begin(n, &World::look, id);
-    const auto field = static_cast<Field>(1 + random_.below(3));
-    begin(n, &World::update, id, field);
   }
 
   // ---- time
 
   void poll() {
-    context_->restart();
-    context_->poll();
+    scene_.context->restart();
+    scene_.context->poll();
   }
 
-  void pass(std::chrono::milliseconds time) {
-    constexpr std::chrono::milliseconds piece = 50ms;
+  void pass(std::chrono::milliseconds time, std::chrono::milliseconds piece = fine) {
     for (poll(); time > 0ms; time -= piece) {
-      clock_.advance(piece);
+      scene_.clock.advance(piece);
       poll();
     }
   }
 
+  void change_weather(Weather& weather) {
+    const std::uint64_t mood = scene_.random.below(4);
+    weather = {};
+    if (mood == 1) weather = {100, 0, 0};
+    if (mood == 2) weather = {scene_.random.below(60), scene_.random.below(60), 0};
+    if (mood == 3)
+      weather = {scene_.random.below(30), scene_.random.below(30), scene_.random.below(60)};
+    if (plan_.prompt) weather.slow = 0;
+  }
+
   void step() {
-    const std::uint64_t what = random_.below(100);
-    if (what < 12) {
-      Weather& weather = weather_[random_.below(processes)];
-      const std::uint64_t mood = random_.below(4);
-      weather = {};
-      if (mood == 1) weather = {100, 0, 0};
-      if (mood == 2) weather = {random_.below(60), random_.below(60), 0};
-      if (mood == 3) weather = {random_.below(30), random_.below(30), random_.below(60)};
+    if (scene_.clock.monotonic() >= full_until_) empty_primary();
+    const std::uint64_t what = scene_.random.below(100);
+    if (what < 2) {
+      Disk& disk = disks_[scene_.random.below(processes)];
+      const bool bad = scene_.chance(60);
+      disk.refused = bad ? scene_.random.below(30) : 0;
+      disk.slow = bad ? scene_.random.below(60) : 0;
+    } else if (what < 12) {
+      change_weather(weather_[scene_.random.below(processes)]);
     } else if (what < 16) {
-      crash(random_.below(processes));
+      crash(scene_.random.below(processes));
     } else if (what < 18) {
-      restart_primary(losing_ && chance(70));
+      restart_primary();
+    } else if (what < 20) {
+      fill_primary();
+    } else if (what < 24) {
+      mend(scene_.random.below(processes));
     } else {
-      begin_call();
+      clients_.begin_something();
     }
-    pass(std::chrono::milliseconds(chance(10) ? random_.below(8'000) : random_.below(200)));
-    fail_if(ledger_.check());
+    look_at_events();
+    const bool leaps = plan_.expiring && clients_.busy() == 0 && scene_.chance(6);
+    if (leaps) {
+      pass(std::chrono::seconds(30 + scene_.random.below(200)), leaping);
+    } else {
+      const std::uint64_t longest = scene_.chance(10) ? 8'000 : 200;
+      pass(std::chrono::milliseconds(scene_.random.below(longest)));
+    }
+    fail_if(scene_.ledger.check());
   }
 
   void heal() {
+    scene_.note("all is well again");
     for (Weather& weather : weather_) weather = {};
+    for (std::size_t n = 0; n < processes; ++n) {
+      // The next process knows by the operation ids what has been replayed.
+      if (disks_[n].kept_more) crash(n);
+      disks_[n] = {};
+    }
     down_until_ = {};
-    for (int n = 0; n < 100 && (n < 15 || busy_ != 0 || waiting() != 0); ++n) pass(1s);
-    if (busy_ != 0) fail("calls hang");
-    if (waiting() != 0) fail("the journals are not drained");
+    empty_primary();
+    for (int n = 0; n < 100 && (n < 15 || clients_.busy() != 0 || waiting() != 0); ++n)
+      pass(1s, coarse);
+    if (clients_.busy() != 0) scene_.fail("calls hang");
+    if (waiting() != 0) scene_.fail("the journals are not drained");
   }
 
   // Entries that are set aside stay, and so does what they begin with.
   std::size_t waiting() {
     std::size_t entries = 0;
-    for (const auto& journal : journals_)
+    for (const auto& journal : scene_.journals)
       for (const JournalEntry& entry : journal->entries())
         if (entry.kind != JournalKind::base && entry.poison.empty()) ++entries;
     return entries;
@@ -431,58 +408,118 @@ class World {
   // ---- promises
 
   void fail_if(const std::string& broken) {
-    if (!broken.empty()) fail(broken);
+    if (!broken.empty()) scene_.fail(broken);
+  }
+
+  void count() {
+    Outcome& out = scene_.out;
+    out.conflicts = scene_.ledger.conflicts();
+    out.set_aside = scene_.ledger.set_aside();
+    out.deleted = scene_.ledger.deleted();
+    out.expired = scene_.ledger.expired();
+    out.archived = scene_.ledger.archived();
+    for (const auto& followers : followers_)
+      for (const auto& follower : followers) out.rewinds += follower->rewinds();
   }
 
   void check_end() {
-    fail_if(ledger_.check_end());
-    out_.conflicts = ledger_.conflicts();
-    out_.set_aside = ledger_.set_aside();
-    bool lost = false;
-    for (const SessionId& id : created_) {
-      if (ledger_.stands(id)) {
+    fail_if(scene_.ledger.check_end());
+    if (scene_.losses() != 0) {
+      look_at_losses(true);
+      pass(loss_hold + 1s, coarse);
+      look_at_losses(false);
+    }
+    for (int n = 0; n < 10; ++n) end(scene_.current[0]->storage->sweep());
+    fail_if(scene_.ledger.check());
+    for (const SessionId& id : clients_.sessions()) {
+      if (scene_.ledger.ended(id)) {
+        check_ended(id);
+      } else if (scene_.ledger.stands(id)) {
         check_session(id);
-      } else if (ledger_.was_lost(id)) {
-        lost = true;
-      } else {
-        fail(id.str() + " is lost");
+      } else if (!scene_.ledger.was_lost(id)) {
+        scene_.fail(id.str() + " is lost");
       }
     }
-    if (lost) check_lost();
+    check_followers();
   }
 
-  // In the end the loss is a fact.
-  void check_lost() {
-    for (int round = 0; round < 2; ++round, pass(loss_hold + 1s))
-      for (const SessionId& id : created_)
-        for (const Process* process : current_) {
-          if (ledger_.stands(id)) continue;
-          try {
-            if (end(process->storage->get_session(id))) fail("a lost session is told as there");
-          } catch (const StorageError& error) {
-            const bool held = error.code() == ErrorCode::unavailable && round == 0;
-            if (!held) fail("a lost session is told as " + error.message());
-          }
+  // In the end the loss is a fact; before, it is no absence.
+  void look_at_losses(bool may_be_held) {
+    for (const SessionId& id : clients_.sessions())
+      for (const Process* process : scene_.current) {
+        const bool stands = scene_.ledger.stands(id);
+        try {
+          const bool found = end(process->storage->get_session(id)).has_value();
+          if (found && !stands) scene_.fail("a lost session is told as there");
+        } catch (const StorageError& error) {
+          const bool held = error.code() == ErrorCode::unavailable && may_be_held;
+          if (!held) scene_.fail("a lost session is told as " + error.message());
         }
+      }
+  }
+
+  void check_ended(const SessionId& id) {
+    for (const Process* process : scene_.current)
+      if (end(process->storage->get_session(id))) scene_.fail(id.str() + " has ended and is there");
+    check_log(id);
+  }
+
+  // A chain that is deleted takes all of its steps along.
+  void check_steps(const ChainId& id, bool stands) {
+    std::vector<RecordKey> keys;
+    for (std::uint32_t n = 1; n <= 8; ++n) keys.push_back(RecordKey::of_step(id.number(), n));
+    const ReadResult read = end(scene_.primary->read(id.session(), keys));
+    for (const auto& record : read.records)
+      if (record && !stands) scene_.fail("a step outlives its chain, " + id.str());
   }
 
   void check_session(const SessionId& id) {
-    const auto first = end(current_[0]->storage->get_session(id));
-    if (!first) return fail(id.str() + " is told as absent");
-    for (const Process* process : current_)
+    const auto first = end(scene_.current[0]->storage->get_session(id));
+    if (!first) return scene_.fail(id.str() + " is told as absent");
+    for (const Process* process : scene_.current)
       if (end(process->storage->get_session(id)) != first)
-        fail("the processes see different states");
+        scene_.fail("the processes see different states");
     for (std::uint32_t n = 1; n <= first->chain_count; ++n) {
       const ChainId chain_id(id, n);
-      const std::optional<Chain> chain = end(current_[0]->storage->get_chain(chain_id));
+      const std::optional<Chain> chain = end(scene_.current[0]->storage->get_chain(chain_id));
       if (chain && chain->summary && *chain->summary != chain->title)
-        fail(chain_id.str() + " was taken for another chain");
+        scene_.fail(chain_id.str() + " was taken for another chain");
+      check_steps(chain_id, chain.has_value());
     }
-    EventLog log(*current_[0]->storage);
+    check_log(id);
+  }
+
+  void check_log(const SessionId& id) {
+    EventLog log(*scene_.current[0]->storage);
     const Verification found = end(log.verify(id));
     if (found.outcome != Verification::Outcome::equal)
-      fail("the log does not tell the state: " +
-           (found.differences.empty() ? std::string() : found.differences.front()));
+      scene_.fail("the log does not tell the state: " +
+                  (found.differences.empty() ? std::string() : found.differences.front()));
+  }
+
+  // Each has seen all events of the log as it is now, once and in order. What the primary itself
+  // has lost and made anew under the same numbers nobody can tell from what was there.
+  void check_followers() {
+    for (int n = 0; n < 4; ++n) {
+      look_at_events();
+      pass(1s, coarse);
+    }
+    for (const auto& followers : followers_)
+      for (const auto& follower : followers) {
+        const SessionId& id = follower->session();
+        if (scene_.ledger.was_lost(id)) continue;
+        if (!follower->at_rest()) scene_.fail("a follower does not catch up");
+        EventFilter filter;
+        filter.limit = 1'000;
+        std::vector<std::string> all;
+        for (const Event& event : end(scene_.current[0]->storage->read_events(id, filter)).items)
+          all.push_back(seen_as(event));
+        if (follower->seen() == all) continue;
+        const auto [seen, is] =
+            std::mismatch(follower->seen().begin(), follower->seen().end(), all.begin(), all.end());
+        scene_.fail("a follower of " + id.str() + " has seen other events from number " +
+                    std::to_string(is - all.begin() + 1) + " on");
+      }
   }
 
   // Runs a call to its end while nothing breaks.
@@ -491,29 +528,22 @@ class World {
     return test::run(std::move(task));
   }
 
-  SeededRandom random_;
-  FakeClock clock_;
-  std::shared_ptr<StorageDriver> store_ = make_memory_storage();
-  std::unique_ptr<boost::asio::io_context> context_ = std::make_unique<boost::asio::io_context>(1);
-  std::vector<std::shared_ptr<Journal>> journals_;
+  const Plan plan_;
+  Scene scene_;
+  Clients clients_{scene_};
+  std::vector<std::shared_ptr<bool>> journal_changed_;
   std::vector<Weather> weather_;
+  std::array<Disk, processes> disks_{};
   std::vector<std::unique_ptr<Process>> processes_;  // those that have ended, too
-  std::array<Process*, processes> current_{};
-
-  Ledger ledger_{*store_, journals_};
-  std::set<SessionId> asked_;  // to be created
-  std::set<SessionId> created_;
-  std::map<SessionId, std::size_t> known_to_;  // the process that made it
-  std::map<std::string, Field> fields_;        // what an operation changes
-  bool losing_ = false;                        // the primary may lose its data
+  std::array<std::vector<std::shared_ptr<Follower>>, processes> followers_;
   Clock::Monotonic down_until_{};
-  int operations_ = 0;
-  int busy_ = 0;
-  Outcome out_;
+  Clock::Monotonic full_until_{};
 };
 
 }  // namespace
 
-Outcome simulate(std::uint64_t seed) { return World(seed).run(); }
+Outcome simulate(std::uint64_t seed, std::function<void(std::string_view)> tell) {
+  return World(seed, std::move(tell)).run();
+}
 
 }  // namespace actionflows::test

@@ -256,6 +256,7 @@ Task<bool> Outage::touch(Diverted& diverted, const Activity& activity) {
   const auto touch = std::make_shared<const Commit>(touch_of(diverted.session, activity));
   if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, *touch);
   const bool touched = co_await fallback_->touch(diverted.session, activity);
+  if (!touched) co_await read(diverted, {});  // throws where that is no fact
   const bool worth_it =
       !diverted.touched_at || activity.last_active >= *diverted.touched_at + touch_step;
   if (touched && worth_it) {

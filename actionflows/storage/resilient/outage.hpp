@@ -104,8 +104,8 @@ class Outage {
   Known read_shadow(const SessionId& session, std::span<const RecordKey> keys) const;
   EventPage read_shadow_events(const SessionId& session, const EventQuery& query) const;
 
-  // Whether `commit` was made from what was read before a replay that set something aside: then
-  // equal versions need not mean equal records.
+  // Whether `commit` was made from what was read before a replay that set something aside or found
+  // the primary elsewhere: then equal versions need not mean equal records.
   [[nodiscard]] bool is_outdated(const Commit& commit);
   // Whether that can be so of any.
   [[nodiscard]] bool has_breaks() const { return has_breaks_.load(std::memory_order_acquire); }
@@ -187,7 +187,7 @@ class Outage {
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::map<SessionId, std::shared_ptr<Diverted>> sessions_;
-  std::map<SessionId, Timestamp> breaks_;  // when replays ended that set something aside
+  std::map<SessionId, Timestamp> breaks_;                        // when such replays ended
   boost::unordered_flat_map<std::uint64_t, Timestamp> waiting_;  // entries: when each was appended
   std::vector<std::uint64_t> done_;  // replayed, but the journal could not be told yet
 };

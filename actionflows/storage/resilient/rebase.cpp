@@ -235,9 +235,30 @@ class Rebase {
 
   void erase(const Expect& erase) {
     const StoredRecord* stands = theirs(erase.key);
-    if (stands == nullptr) return;  // it is gone, as it was to be
+    if (stands == nullptr) return forget_deletion(erase.key);  // it is gone, as it was to be
     if (stands->archived) throw Refusal{name_of(erase.key) + " was archived meanwhile"};
-    out_.erases.push_back({erase.key, stands->version});
+    erase_once(erase.key, stands->version);
+    // A chain takes the steps along that others have added.
+    for (const RecordKey key : keys_)
+      if (erase.key.step == 0 && key.chain == erase.key.chain && key.step != 0)
+        if (const StoredRecord* step = theirs(key)) erase_once(key, step->version);
+  }
+
+  void erase_once(RecordKey key, std::uint64_t version) {
+    const auto same = [&](const Expect& each) { return each.key == key; };
+    if (std::none_of(out_.erases.begin(), out_.erases.end(), same))
+      out_.erases.push_back({key, version});
+  }
+
+  // The log tells of each record's end once: who replays it would not find it the second time.
+  void forget_deletion(RecordKey key) {
+    const ChainId chain(commit_.session, key.chain);
+    std::string member = key.step == 0 ? "\"chainId\":" : "\"stepId\":";
+    json::append_string(member, key.step == 0 ? chain.str() : StepId(chain, key.step).str());
+    std::erase_if(out_.events, [&](const NewEvent& event) {
+      return event.type == (key.step == 0 ? "chain:deleted" : "step:deleted") &&
+             event.bytes.view().find(member) != std::string_view::npos;
+    });
   }
 
   std::vector<Step> steps_of(std::uint32_t chain) const {
@@ -390,8 +411,9 @@ std::vector<RecordKey> rebase_more_keys(const Commit& commit, std::span<const Re
   std::set<RecordKey> more;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const RecordKey key = keys[i];
-    const auto puts_it = [&](const Put& put) { return put.key == key; };
-    const bool written = std::any_of(commit.puts.begin(), commit.puts.end(), puts_it);
+    const auto same = [&](const auto& change) { return change.key == key; };
+    const bool written = std::any_of(commit.puts.begin(), commit.puts.end(), same) ||
+                         std::any_of(commit.erases.begin(), commit.erases.end(), same);
     if (key.chain == 0 || key.step != 0 || !read.records[i] || !written) continue;
     Chain chain;
     Issues ignored;

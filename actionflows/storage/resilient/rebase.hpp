@@ -21,8 +21,8 @@ using Lineage = std::map<RecordKey, Bytes>;
 // What the rebase of `commit` needs to have read of the primary, besides what `more_keys` adds.
 std::vector<RecordKey> rebase_keys(const Commit& commit);
 
-// The steps of the chains that `commit` changes, as their records in `read` (of rebase_keys) tell
-// their number: a chain's counts follow from all of its steps.
+// The steps of the chains that `commit` changes or erases, as their records in `read` (of
+// rebase_keys) tell their number: a chain's counts follow from all of its steps.
 std::vector<RecordKey> rebase_more_keys(const Commit& commit, std::span<const RecordKey> keys,
                                         const ReadResult& read);
 

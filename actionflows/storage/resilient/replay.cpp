@@ -451,6 +451,9 @@ Task<void> Outage::replay_rebased(Primary primary, const Commit& commit, const L
     // Lost since the replay began, it may be made anew from the first entry on.
     if (!read.owner) throw failure(ErrorCode::unavailable, "the session is lost", "replay");
     if (commit.end_session && !read.live) co_return;  // it has ended, as it was to
+    // No driver takes it: it is over, and waits to be swept.
+    const bool expired = read.live && read.activity.expires <= commit.at && !commit.end_session;
+    if (expired) throw failure(ErrorCode::conflict, "the session has expired meanwhile", "replay");
     Rebased rebased = rebase(commit, lineage, keys, read, clock_.now());
     if (!rebased.commit) throw failure(ErrorCode::conflict, rebased.refusal, "replay");
     bool again = false;
@@ -505,7 +508,7 @@ bool Outage::is_outdated(const Commit& commit) {
 
 Task<void> Outage::finish(Diverted& diverted) {
   shadow_.forget(diverted.session);
-  if (diverted.poisoned) remember_break(diverted.session);
+  if (diverted.poisoned || diverted.diverged) remember_break(diverted.session);
   // Entries that were set aside keep what they begin with, for the day they are retried.
   std::vector<std::uint64_t> done = diverted.refused_ids;
   if (!diverted.poisoned)

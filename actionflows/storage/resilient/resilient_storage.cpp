@@ -79,6 +79,9 @@ class ResilientStorage final : public StorageDriver {
   Task<AsyncMutex::Guard> turn_of(const Diverted& diverted, Deadline deadline);
   // Returns once `session` is not diverted any more. Throws unavailable while the gate is shut.
   Task<void> settle(const SessionId& session, Deadline deadline);
+  // Likewise for who only reads: `unknown` is thrown where the replay is refused.
+  Task<void> settle_to_read(const SessionId& session, Deadline deadline,
+                            std::exception_ptr unknown);
   Task<ReadResult> read_the_long_way(const SessionId& session, std::span<const RecordKey> keys,
                                      Deadline deadline, std::optional<StorageError> failed);
   Task<ReadResult> read_meanwhile(const SessionId& session, std::span<const RecordKey> keys);
@@ -178,9 +181,13 @@ Task<CommitResult> ResilientStorage::commit_the_long_way(const Commit& commit, D
 Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline deadline,
                                                        int attempt,
                                                        std::optional<StorageError> failed) {
-  if (outage_.is_outdated(commit))
-    throw failure(ErrorCode::conflict, "the session is not as it was read during the outage",
-                  "commit", commit.session.str());
+  if (outage_.is_outdated(commit)) {
+    StorageError outdated =
+        failure(ErrorCode::conflict, "the session is not as it was read during the outage",
+                "commit", commit.session.str());
+    outdated.version_mismatch = true;
+    throw outdated;
+  }
   const bool asked_to_look = commit.may_repeat;
   if (gate_.may_apply_late() && only_appends(commit)) commit.may_repeat = true;
   const auto first = std::make_shared<const Commit>(std::move(commit));
@@ -231,6 +238,18 @@ Task<void> ResilientStorage::settle(const SessionId& session, Deadline deadline)
     if (!gate_.admits()) throw primary_is_away("the session has changes to replay", session.str());
     // Where that takes longer than the call may, the keeper brings it to its end.
     co_await outage_.replay(*diverted, gate_, deadline);
+  }
+}
+
+Task<void> ResilientStorage::settle_to_read(const SessionId& session, Deadline deadline,
+                                            std::exception_ptr unknown) {
+  if (!gate_.admits()) std::rethrow_exception(unknown);
+  try {
+    co_await settle(session, deadline);
+  } catch (const StorageError& error) {
+    if (is_failure(error)) throw;
+    // A primary that is full says so to who writes.
+    std::rethrow_exception(unknown);
   }
 }
 
@@ -292,8 +311,7 @@ Task<ReadResult> ResilientStorage::read_the_long_way(const SessionId& session,
     }
     if (diverted->over.load()) continue;
     if (!unknown) co_return result;
-    if (!gate_.admits()) std::rethrow_exception(unknown);
-    co_await settle(session, deadline);
+    co_await settle_to_read(session, deadline, unknown);
   }
   ReadResult result;
   bool answered = false;
@@ -365,8 +383,7 @@ Task<EventPage> ResilientStorage::read_events(const SessionId& session, const Ev
     }
     if (diverted->over.load()) continue;
     if (!unknown) co_return page;
-    if (!gate_.admits()) std::rethrow_exception(unknown);
-    co_await settle(session, deadline);
+    co_await settle_to_read(session, deadline, unknown);
   }
   try {
     if (gate_.admits()) {
