@@ -285,7 +285,8 @@ Task<void> Clients::guarded(std::size_t n, Wish wish) {
     scene_.ledger.asked_again(wish.name, elsewhere);
     const std::chrono::milliseconds pause(scene_.random.below(3'000));
     co_await scene_.clock.sleep_for(pause);
-    co_await attempt(*scene_.current[elsewhere ? (n + 1) % processes : n], wish);
+    const std::size_t asked = elsewhere ? (n + 1) % processes : n;
+    co_await attempt(*scene_.current[asked], wish);
   }
   --busy_;
 }
