@@ -453,6 +453,55 @@ TEST_F(ResilientStorageTest, WhatIsRetriedWhileNoProcessRunsIsKept) {
   EXPECT_EQ(record(*store, s1, chain(1))->version, 1u) << "nor taken for the other's record";
 }
 
+// A commit was taken to be known since it was made, not since it was answered: so a read that began
+// in between, and came before it, told a loss on a primary that was well.
+TEST_F(ResilientStorageTest, AReadThatACommitOvertakesIsNoLoss) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  Change between(s1, clock.now());
+  clock.advance(1s);
+  bool done = false;
+  a.link->hook = [&](Moment moment) -> Task<void> {
+    if (moment != Moment::after || std::exchange(done, true)) co_return;
+    co_await a.driver->commit(between);
+  };
+  EXPECT_EQ(run(a.driver->read(s1, {})).last_sequence, 1u);
+  EXPECT_EQ(run(a.driver->read(s1, {})).last_sequence, 2u);
+  EXPECT_TRUE(a.lines.empty()) << a.lines.front();
+}
+
+// It moved the deadline in the fallback only: what that let in then it refused when it was rebuilt,
+// and so a change was lost that had been acknowledged.
+TEST_F(ResilientStorageTest, ATouchThatIsNotJournaledMovesNoDeadline) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  const auto touch = [&](std::chrono::hours until) {
+    const Activity activity{clock.now(), clock.now() + until};
+    EXPECT_TRUE(run(a.driver->touch(s1, activity)));
+    return activity.expires;
+  };
+  const auto expires = [&] { return run(a.driver->read(s1, {})).activity.expires; };
+  const Timestamp first = touch(25h);
+  EXPECT_EQ(expires(), first);
+  clock.advance(30s);
+  touch(26h);
+  EXPECT_EQ(expires(), first);
+  clock.advance(31s);
+  const Timestamp last = touch(27h);
+  EXPECT_EQ(expires(), last);
+}
+
+TEST_F(ResilientStorageTest, TellsWhatEndsWithTheProcess) {
+  Instance& a = start();
+  commit(a, Change(s1).create(ann));
+  lose(a);
+  commit(a, Change(s1));
+  a.driver.reset();
+  EXPECT_EQ(a.lines.back(),
+            "1 acknowledged changes end with this process: they were only in memory");
+}
+
 // ---- a journal that fails -----------------------------------------------------------------------
 
 TEST_F(ResilientStorageTest, WhatTheFallbackRefusesIsNotReplayed) {

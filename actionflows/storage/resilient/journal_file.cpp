@@ -265,7 +265,7 @@ void JournalFile::lock() {
   } catch (const StorageError& refused) {
     StorageError told = failure(ErrorCode::unavailable,
                                 "the journal can't be used: " + refused.message(), "journal");
-    told.set_cause(refused.what());
+    told.set_cause(path_);
     throw StorageError(told);
   }
 }

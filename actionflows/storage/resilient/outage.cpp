@@ -119,8 +119,8 @@ std::shared_ptr<Diverted> Outage::find_or_divert(const SessionId& session) {
 
 Task<void> Outage::drop(Diverted& diverted) {
   try {
-    co_await remove_refused(diverted);
-    co_await journal_->remove(diverted.base_ids);
+    if (!diverted.refused_ids.empty()) co_await remove_refused(diverted);
+    if (!diverted.base_ids.empty()) co_await journal_->remove(diverted.base_ids);
     co_await fallback_->erase_session(diverted.session);
   } catch (const StorageError&) {
     co_return;  // it stays diverted: the journal holds something of it
@@ -152,12 +152,8 @@ Task<void> Outage::seed(Diverted& diverted, const Commit& first) {
   if (known && shadow->activity.expires <= clock_.now())
     throw deadline_is_unknown(diverted.session);
   co_await fallback_->erase_session(diverted.session);
-  if (!known) {
-    const std::lock_guard lock(diverted.mutex);
-    diverted.knowledge.see_all();
-    diverted.seeded.store(true);
-    co_return;
-  }
+  // What is made here is known as a whole once it is made; until then nothing is.
+  if (!known) co_return;
   const auto base =
       std::make_shared<const Commit>(base_of(diverted.session, *shadow, clock_.now()));
   co_await place_base(diverted, *base);
@@ -239,7 +235,9 @@ Task<CommitResult> Outage::commit(Diverted& diverted, const Commit& commit, bool
   if (result.repeated) co_return result;
   {
     const std::lock_guard lock(diverted.mutex);
+    if (!diverted.seeded.load()) diverted.knowledge.see_all();
     diverted.knowledge.note(commit, true);
+    diverted.seeded.store(true);
   }
   if (!hub_.idle()) {
     const ReadResult read = co_await fallback_->read(commit.session, {});
@@ -252,18 +250,19 @@ void Outage::announce(const Commit& commit, const UserId& user, const CommitResu
   hub_.publish({commit.session, user, result.last_sequence, commit.events.front().type});
 }
 
+// Journal first, as for a commit: a deadline that only the fallback had moved let in what it
+// refuses when it is rebuilt.
 Task<bool> Outage::touch(Diverted& diverted, const Activity& activity) {
   const auto touch = std::make_shared<const Commit>(touch_of(diverted.session, activity));
   if (diverted.entries.empty() && diverted.base_ids.empty()) co_await seed(diverted, *touch);
-  const bool touched = co_await fallback_->touch(diverted.session, activity);
-  if (!touched) co_await read(diverted, {});  // throws where that is no fact
+  const ReadResult now = co_await read(diverted, {});
+  if (!now.live || now.activity.expires <= activity.last_active) co_return false;
   const bool worth_it =
       !diverted.touched_at || activity.last_active >= *diverted.touched_at + touch_step;
-  if (touched && worth_it) {
-    co_await append(diverted, JournalKind::touch, touch, false);
-    diverted.touched_at = activity.last_active;
-  }
-  co_return touched;
+  if (!worth_it) co_return true;
+  co_await append(diverted, JournalKind::touch, touch, false);
+  diverted.touched_at = activity.last_active;
+  co_return co_await fallback_->touch(diverted.session, activity);
 }
 
 // ---- reads of what is diverted ------------------------------------------------------------------
@@ -334,7 +333,7 @@ EventPage Outage::read_shadow_events(const SessionId& session, const EventQuery&
   const std::uint64_t first = !shadow                ? 0
                               : shadow->tail.empty() ? shadow->last_sequence + 1
                                                      : shadow->tail.front().sequence;
-  if (!shadow || query.after + 1 < first)
+  if (!shadow || shadow->last_sequence == 0 || query.after + 1 < first)
     throw primary_is_away("these events are not known here", session.str());
   EventPage page;
   page.first_sequence = std::min(first, shadow->last_sequence);
@@ -400,6 +399,13 @@ void Outage::add_to(Resilience& resilience) const {
   Timestamp oldest = clock_.now();
   for (const auto& [id, at] : waiting_) oldest = std::min(oldest, at);
   resilience.journal_age = clock_.now() - oldest;
+}
+
+void Outage::tell_what_is_lost() const {
+  const std::lock_guard lock(mutex_);
+  if (journal_->durable() || waiting_.empty()) return;
+  tell(std::to_string(waiting_.size()) +
+       " acknowledged changes end with this process: they were only in memory");
 }
 
 void Outage::tell(const std::string& line) const {

@@ -45,7 +45,8 @@ struct Diverted {
   std::uint64_t seen_sequence = 0;             // the log's newest number when it was diverted
   std::string seen_operation;                  // whose event that is; empty: not known
   std::optional<Clock::Monotonic> lost_since;  // the primary has it no more
-  std::optional<Timestamp> touched_at;         // the newest journaled touch
+  bool was_lost = false;  // or was older: what stands there now need not be what was known
+  std::optional<Timestamp> touched_at;  // the newest journaled touch
   bool poisoned = false;
   // The primary has not gone the way of `entries`: equal versions don't mean equal records.
   bool diverged = false;
@@ -120,6 +121,9 @@ class Outage {
 
   void add_to(Resilience& resilience) const;
   [[nodiscard]] Durability durability() const;
+  [[nodiscard]] bool is_durable() const { return journal_->durable(); }
+  // For the end of the process: what was acknowledged and is nowhere else.
+  void tell_what_is_lost() const;
   [[nodiscard]] WakeupHub& hub() { return hub_; }
 
  private:

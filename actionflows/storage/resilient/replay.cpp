@@ -234,7 +234,7 @@ Task<std::optional<ErrorCode>> Outage::rebuild_entry(Diverted& diverted,
 Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until) {
   const Primary primary{gate, until};
   // Of what was retried the others are no longer known.
-  diverted.diverged = diverted.poisoned || has_retried(diverted.entries);
+  diverted.diverged = diverted.poisoned || diverted.was_lost || has_retried(diverted.entries);
   diverted.renumbered_after.reset();
   diverted.primary_last.reset();
   const std::optional<Operations> applied = co_await operations_since(diverted, primary);
@@ -298,6 +298,7 @@ Task<std::optional<Outage::Operations>> Outage::operations_since(Diverted& diver
     if (page.last_sequence < seen) {
       const bool older = co_await is_older_state(diverted, primary, page.last_sequence);
       if (!older) co_return std::nullopt;
+      diverted.was_lost = true;
       diverted.diverged = true;
       co_return operations;
     }
@@ -339,6 +340,7 @@ Task<bool> Outage::is_older_state(Diverted& diverted, Primary primary, std::uint
 void Outage::hold_loss(Diverted& diverted, bool lost) const {
   if (!lost) return diverted.lost_since.reset();
   const Clock::Monotonic now = clock_.monotonic();
+  diverted.was_lost = true;
   if (!diverted.lost_since) {
     diverted.lost_since = now;
     tell("primary storage has lost session " + diverted.session.str() +

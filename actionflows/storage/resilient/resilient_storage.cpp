@@ -45,6 +45,7 @@ class ResilientStorage final : public StorageDriver {
   ~ResilientStorage() override {
     own_context_.stop();
     if (own_thread_.joinable()) own_thread_.join();
+    outage_.tell_what_is_lost();
   }
   ResilientStorage(const ResilientStorage&) = delete;
   ResilientStorage& operator=(const ResilientStorage&) = delete;
@@ -143,7 +144,7 @@ Task<CommitResult> ResilientStorage::commit(const Commit& commit) {
     try {
       CommitResult result = co_await gate_.primary()->commit(commit);
       gate_.on_answer(CallKind::write);
-      shadow_.note_commit(commit, result, commit.at);
+      shadow_.note_commit(commit, result, clock_.now());
       co_return result;
     } catch (const StorageError& error) {
       if (!gate_.on_error(error, CallKind::write)) throw;
@@ -195,7 +196,7 @@ Task<CommitResult> ResilientStorage::commit_at_primary(Commit commit, Deadline d
       sending(gate_.primary(), first), CallKind::write, deadline, attempt, std::move(failed));
   // Found where an attempt of this very call had left it: that is no repeat to the caller.
   if (!asked_to_look) result.repeated = false;
-  shadow_.note_commit(*first, result, first->at);
+  shadow_.note_commit(*first, result, clock_.now());
   co_return result;
 }
 
@@ -469,8 +470,12 @@ Task<bool> ResilientStorage::touch(const SessionId& session, const Activity& act
         return primary.touch(kept->first, kept->second);
       };
       const bool touched = co_await ask<bool>(ask_it, CallKind::write, deadline);
-      if (!touched) co_await read_the_long_way(session, {}, deadline, {});  // throws for a loss
-      co_return touched;
+      if (touched) co_return true;
+      const ReadResult known = co_await read_the_long_way(session, {}, deadline, {});
+      if (!known.live || known.activity.expires <= activity.last_active) co_return false;
+      // Lost there, and known here: the primary went away before the loss was told.
+      if (gate_.admits())
+        throw failure(ErrorCode::unavailable, "the session was changed meanwhile", "touch");
     }
   } catch (const StorageError& thrown) {
     if (!is_failure(thrown) || gate_.admits()) throw;
@@ -544,7 +549,8 @@ Task<Health> ResilientStorage::health() {
   } else {
     health.driver = "fallback";
     health.detail = "the primary storage is away: " + gate_.why_away() +
-                    "; what is written waits in the journal";
+                    "; what is written waits in " +
+                    (outage_.is_durable() ? "the journal" : "memory");
     health.durability = outage_.durability();
   }
   health.resilience = gate_.resilience();

@@ -54,22 +54,36 @@ void clear_tail(SessionShadow& shadow, std::uint64_t& bytes) {
   shadow.tail.clear();
 }
 
-void append(SessionShadow& shadow, std::uint64_t& bytes, StoredEvent event) {
-  if (!shadow.tail.empty() && shadow.tail.back().sequence + 1 != event.sequence)
-    clear_tail(shadow, bytes);
+// Nearly always behind all others. Answers that overtake each other leave gaps, for a moment.
+void insert(SessionShadow& shadow, std::uint64_t& bytes, StoredEvent event) {
+  auto at = shadow.tail.end();
+  while (at != shadow.tail.begin() && std::prev(at)->sequence >= event.sequence) --at;
+  if (at != shadow.tail.end() && at->sequence == event.sequence) {
+    if (at->operation_id == event.operation_id) return;
+    clear_tail(shadow, bytes);  // the log is not what it was known to be
+    at = shadow.tail.end();
+  }
   bytes += overhead + event.bytes.size();
-  shadow.tail.push_back(std::move(event));
+  shadow.tail.insert(at, std::move(event));
   if (shadow.tail.size() <= operation_memory) return;
   bytes -= overhead + shadow.tail.front().bytes.size();
   shadow.tail.pop_front();
 }
 
-// The log has gone on without this process: what is known of its end is not its end any more.
-void go_on_to(SessionShadow& shadow, std::uint64_t& bytes, std::uint64_t last_sequence) {
-  if (last_sequence == shadow.last_sequence) return;
-  shadow.last_sequence = last_sequence;
-  if (!shadow.tail.empty() && shadow.tail.back().sequence != last_sequence)
-    clear_tail(shadow, bytes);
+// Without what stands before a gap, be it of another process's events or of an answer on its way.
+void keep_dense_end(SessionShadow& shadow) {
+  auto first = shadow.tail.end();
+  for (std::uint64_t next = shadow.last_sequence; first != shadow.tail.begin(); --next) {
+    if (std::prev(first)->sequence != next) break;
+    --first;
+  }
+  shadow.tail.erase(shadow.tail.begin(), first);
+}
+
+bool is_newer(const SessionShadow& shadow, const Put& change) {
+  const auto known = shadow.records.find(change.key);
+  if (known == shadow.records.end()) return true;
+  return known->second && known->second->version < change.version;
 }
 
 void mark_archived(SessionShadow& shadow, std::uint32_t chain) {
@@ -160,7 +174,7 @@ bool Shadow::note_read(const SessionId& session, std::span<const RecordKey> keys
   }
   shadow.live = result.live;
   shadow.activity = result.activity;
-  go_on_to(shadow, kept.bytes, result.last_sequence);
+  shadow.last_sequence = result.last_sequence;
   shadow.last_archived = result.last_archived;
   if (shadow.owner != result.owner) shadow.state.reset();
   shadow.owner = result.owner;
@@ -176,38 +190,43 @@ void Shadow::note_commit(const Commit& commit, const CommitResult& result, Times
   const std::lock_guard lock(shard.mutex);
   Kept& kept = place(shard, commit.session);
   SessionShadow& shadow = kept.shadow;
-  if (result.first_sequence < shadow.last_sequence) {
-    // Another commit's answer overtook this one's: what it left is newer where both wrote. Unless
-    // it was there before this one began: then that was another session under the same id.
-    if (commit.at > shadow.seen) {
-      shadow = {};
-      kept.bytes = 0;
-    }
-    shard.bytes += kept.bytes;
-    return;
+  // The answer of a later commit can come before this one's: of what both have changed, its is the
+  // newer. Unless all that is known was there before this one began: then that was another session
+  // under the same id.
+  bool overtaken = result.first_sequence <= shadow.last_sequence;
+  if (overtaken && commit.at > shadow.seen) {
+    shadow = {};
+    kept.bytes = 0;
+    overtaken = false;
   }
-  for (const Put& change : commit.puts)
-    if (change.key != RecordKey::of_credentials())
-      put(shadow, kept.bytes, change.key, StoredRecord{change.bytes, change.version, false});
+  bool lists = !overtaken || !shadow.owner;
+  for (const Put& change : commit.puts) {
+    if (change.key == RecordKey::of_credentials()) continue;
+    if (overtaken && !is_newer(shadow, change)) continue;
+    lists |= change.key == RecordKey::of_session();
+    put(shadow, kept.bytes, change.key, StoredRecord{change.bytes, change.version, false});
+  }
   for (const Expect& erase : commit.erases)
     if (erase.key != RecordKey::of_credentials()) put(shadow, kept.bytes, erase.key, std::nullopt);
   for (const std::uint32_t number : commit.archive) mark_archived(shadow, number);
-  if (commit.listed) {
+  if (commit.listed && lists) {
     shadow.owner = commit.listed->user;
     shadow.state = commit.listed->state;
   }
-  if (commit.end_session) {
+  if (!overtaken && commit.end_session) {
     end(shadow, kept.bytes);
-  } else {
+  } else if (!overtaken) {
     shadow.live = true;
+    shadow.activity = result.activity;
+  } else if (!commit.end_session && result.activity.expires > shadow.activity.expires) {
     shadow.activity = result.activity;
   }
   std::uint64_t sequence = result.first_sequence;
   for (const NewEvent& event : commit.events)
-    append(shadow, kept.bytes,
+    insert(shadow, kept.bytes,
            {sequence++, event.bytes,
             event.operation_id.empty() ? commit.operation_id : event.operation_id});
-  shadow.last_sequence = result.last_sequence;
+  shadow.last_sequence = std::max(shadow.last_sequence, result.last_sequence);
   shadow.seen = now;
   shard.bytes += kept.bytes;
   bound(shard);
@@ -223,11 +242,8 @@ void Shadow::note_events(const SessionId& session, const EventPage& page, Timest
   if (found == shard.sessions.end()) return;
   Kept& kept = place(shard, session);
   SessionShadow& shadow = kept.shadow;
-  const bool longer = page.last_sequence > shadow.last_sequence || shadow.tail.empty() ||
-                      page.events.front().sequence < shadow.tail.front().sequence;
-  if (longer && page.last_sequence >= shadow.last_sequence) {
-    clear_tail(shadow, kept.bytes);
-    for (const StoredEvent& event : page.events) append(shadow, kept.bytes, event);
+  if (page.last_sequence >= shadow.last_sequence) {
+    for (const StoredEvent& event : page.events) insert(shadow, kept.bytes, event);
     shadow.last_sequence = page.last_sequence;
     shadow.seen = now;
   }
@@ -250,7 +266,9 @@ std::optional<SessionShadow> Shadow::find(const SessionId& session) const {
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.sessions.find(session.str());
   if (found == shard.sessions.end()) return std::nullopt;
-  return found->second->shadow;
+  SessionShadow shadow = found->second->shadow;
+  keep_dense_end(shadow);
+  return shadow;
 }
 
 std::optional<Shadow::Sight> Shadow::sight(const SessionId& session) const {

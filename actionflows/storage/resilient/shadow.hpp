@@ -46,6 +46,7 @@ class Shadow {
   [[nodiscard]] bool note_read(const SessionId& session, std::span<const RecordKey> keys,
                                const ReadResult& result, Timestamp began, Timestamp now,
                                bool believed);
+  // `now`: when it was answered. Answers of several commits may come in any order.
   void note_commit(const Commit& commit, const CommitResult& result, Timestamp now);
   void note_events(const SessionId& session, const EventPage& page, Timestamp now);
   // Nothing known of it is true any more.
