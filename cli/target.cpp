@@ -41,7 +41,7 @@ void add_target_flags(CLI::App& command, TargetFlags& flags, bool with_storage) 
   if (with_storage) {
     command
         .add_option("--storage", flags.storage,
-                    "open this storage instead of talking to a server: memory: or sqlite:PATH "
+                    "open this storage instead of talking to a server: sqlite:PATH or redis://HOST "
                     "(Env:ACTIONFLOWS_STORAGE)")
         ->type_name("URL");
   }

@@ -183,6 +183,12 @@ class ResilientStorageTest : public testing::Test {
   std::optional<StoredRecord> record(StorageDriver& driver, const SessionId& id, RecordKey key) {
     return run(driver.read(id, std::span(&key, 1))).records.at(0);
   }
+  // Where who follows is sent back to; nullopt: it is not.
+  static std::optional<std::uint64_t> next_rewind(Subscription& subscription) {
+    std::optional<std::uint64_t> rewind;
+    for (int n = 0; n < 5 && !rewind; ++n) rewind = run(subscription.next(10ms)).rewind;
+    return rewind;
+  }
   // How often each operation stands in the log.
   std::map<std::string, int> operations(const SessionId& id) {
     std::map<std::string, int> count;

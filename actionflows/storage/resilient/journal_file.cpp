@@ -2,6 +2,7 @@
 
 #include "actionflows/base/encoding.hpp"
 #include "actionflows/storage/resilient/commit_text.hpp"
+#include "actionflows/storage/resilient/log_damage.hpp"
 
 #include <sqlite3.h>
 
@@ -227,21 +228,40 @@ std::optional<DatabaseFailure> damage_in(sqlite3* database) {
   }
 }
 
-// Moves a damaged file out of the way; returns where to.
-std::string keep_aside(const std::string& path) {
+std::string name_to_keep(const std::string& path) {
   int n = 1;
   while (std::filesystem::exists(path + ".damaged-" + std::to_string(n))) ++n;
-  std::string kept_as = path + ".damaged-" + std::to_string(n);
+  return path + ".damaged-" + std::to_string(n);
+}
+
+// Moves a damaged file out of the way; returns where to.
+std::string keep_aside(const std::string& path) {
+  std::string kept_as = name_to_keep(path);
   for (const char* suffix : {"", "-wal", "-shm"})
     if (std::filesystem::exists(path + suffix))
       std::filesystem::rename(path + suffix, kept_as + suffix);
   return kept_as;
 }
 
+// Before SQLite cuts off what it can't use of the log. Returns what to tell; empty: it is sound.
+std::string keep_damaged_log(const std::string& path) {
+  std::string damage = log_damage(path);
+  if (damage.empty()) return damage;
+  const std::string kept_as = name_to_keep(path);
+  for (const char* suffix : {"", "-wal"})
+    if (std::filesystem::exists(path + suffix))
+      std::filesystem::copy_file(path + suffix, kept_as + suffix);
+  return damage + "; the damaged file is kept as " + kept_as;
+}
+
 }  // namespace
 
 JournalFile::JournalFile(const std::string& path, JournalUse use) : path_(path), use_(use) {
-  if (use_ == JournalUse::of_its_server) lock();
+  std::string of_log;
+  if (use_ == JournalUse::of_its_server) {
+    lock();
+    of_log = keep_damaged_log(path_);
+  }
   bool sound = false;
   try {
     sound = open();
@@ -254,6 +274,7 @@ JournalFile::JournalFile(const std::string& path, JournalUse use) : path_(path),
     sound = open();
   }
   take_stock(sound);
+  if (!of_log.empty()) damage_ = damage_.empty() ? of_log : of_log + "; " + damage_;
 }
 
 JournalFile::~JournalFile() = default;

@@ -45,8 +45,9 @@ struct Diverted {
   std::uint64_t seen_sequence = 0;             // the log's newest number when it was diverted
   std::string seen_operation;                  // whose event that is; empty: not known
   std::optional<Clock::Monotonic> lost_since;  // the primary has it no more
-  bool was_lost = false;  // or was older: what stands there now need not be what was known
-  std::optional<Timestamp> touched_at;  // the newest journaled touch
+  bool was_lost = false;                       // what stands there now need not be what was known
+  std::optional<std::uint64_t> gone_back_to;   // likewise: the newest number of an older state
+  std::optional<Timestamp> touched_at;         // the newest journaled touch
   bool poisoned = false;
   // The primary has not gone the way of `entries`: equal versions don't mean equal records.
   bool diverged = false;

@@ -234,11 +234,12 @@ Task<std::optional<ErrorCode>> Outage::rebuild_entry(Diverted& diverted,
 Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until) {
   const Primary primary{gate, until};
   // Of what was retried the others are no longer known.
-  diverted.diverged = diverted.poisoned || diverted.was_lost || has_retried(diverted.entries);
-  diverted.renumbered_after.reset();
+  diverted.diverged = diverted.poisoned || diverted.was_lost || diverted.gone_back_to ||
+                      has_retried(diverted.entries);
   diverted.primary_last.reset();
   const std::optional<Operations> applied = co_await operations_since(diverted, primary);
   hold_loss(diverted, !applied);
+  diverted.renumbered_after = diverted.gone_back_to;
   {
     const std::lock_guard lock(diverted.mutex);
     diverted.knowledge.share();
@@ -298,7 +299,8 @@ Task<std::optional<Outage::Operations>> Outage::operations_since(Diverted& diver
     if (page.last_sequence < seen) {
       const bool older = co_await is_older_state(diverted, primary, page.last_sequence);
       if (!older) co_return std::nullopt;
-      diverted.was_lost = true;
+      diverted.gone_back_to =
+          std::min(diverted.gone_back_to.value_or(page.last_sequence), page.last_sequence);
       diverted.diverged = true;
       co_return operations;
     }
