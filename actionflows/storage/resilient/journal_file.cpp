@@ -34,10 +34,11 @@ constexpr const char* sequence_table = "CREATE TABLE sqlite_sequence(name,seq)";
 StorageError journal_error(const DatabaseFailure& failed) {
   const bool full = failed.code == SQLITE_FULL;
   const bool damaged = failed.code == SQLITE_CORRUPT || failed.code == SQLITE_NOTADB;
-  StorageError told = failure(full      ? ErrorCode::exhausted
-                              : damaged ? ErrorCode::corrupt
-                                        : ErrorCode::unavailable,
-                              "the journal can't be used", "journal");
+  StorageError told =
+      failure(full      ? ErrorCode::exhausted
+              : damaged ? ErrorCode::corrupt
+                        : ErrorCode::unavailable,
+              full ? "the journal's disk is full" : "the journal can't be used", "journal");
   told.set_cause(failed.message);
   return told;
 }
