@@ -535,7 +535,14 @@ Task<void> Outage::finish(Diverted& diverted) {
   if (was_diverted) co_await fallback_->erase_session(diverted.session);
   if (diverted.renumbered_after) hub_.rewind(diverted.session, *diverted.renumbered_after);
   hub_.miss();
-  if (last) tell("journal is replayed: all sessions are in the primary storage");
+  if (!last) co_return;
+  const std::uint64_t aside = poisoned_.load(std::memory_order_relaxed);
+  if (aside == 0) {
+    tell("journal is replayed: all sessions are in the primary storage");
+  } else {
+    tell("journal is replayed, but for " + std::to_string(aside) +
+         " changes that are set aside: `actionflows journal list` shows them");
+  }
 }
 
 // What can't be removed holds nobody up: it is replayed, and known again by its operation ids.
