@@ -80,8 +80,8 @@ Command& Command::wait_for_replicas() {
 void Command::words(std::vector<std::string_view>& out) const {
   out.clear();
   if (script_ != nullptr) {
-    out.push_back(transit.whole_script ? "EVAL" : "EVALSHA");
-    out.push_back(transit.whole_script ? script_->source() : script_->sha());
+    out.emplace_back(transit.whole_script ? "EVAL" : "EVALSHA");
+    out.emplace_back(transit.whole_script ? script_->source() : script_->sha());
   }
   for (const Arg& arg : args_)
     out.emplace_back(arg.text != nullptr ? arg.text : owned_.data() + arg.offset, arg.size);

@@ -139,6 +139,7 @@ void Lane::drain() {
     }
     // A command may be refused at once, and the last one's end is its call's.
     const auto commands = call->commands;
+    // NOLINTNEXTLINE(modernize-loop-convert): what ends with the call is not to be looked at again
     for (std::size_t i = 0, count = commands.size(); i < count; ++i) route(*commands[i]);
   }
   flush_all();

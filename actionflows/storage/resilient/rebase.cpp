@@ -216,6 +216,7 @@ class Rebase {
                difference(without_times(ours_last), without_times(theirs_last)));
     const T before = merged;
     if (keep_ended(base, others, merged))
+      // NOLINTNEXTLINE(readability-suspicious-call-argument): what was refused, and what stayed
       conflict(put.key, difference(merged, before), difference(before, merged));
     merged.updated_at = std::max(others.updated_at, ours.updated_at);
     keep(put.key, stands.version, as_told, merged);
