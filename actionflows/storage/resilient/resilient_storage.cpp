@@ -204,9 +204,7 @@ Task<std::optional<CommitResult>> ResilientStorage::commit_meanwhile(const Commi
                                                                      Deadline deadline,
                                                                      bool attempted) {
   const std::shared_ptr<Diverted> diverted = outage_.find_or_divert(commit.session);
-  // Nearly always it is free: then nobody has to watch how long it takes.
-  AsyncMutex::Guard turn = diverted->turn->try_lock();
-  if (!turn.holds()) turn = co_await turn_of(*diverted, deadline);
+  const AsyncMutex::Guard turn = co_await turn_of(*diverted, deadline);
   if (diverted->over.load()) co_return std::nullopt;
   std::optional<CommitResult> result;
   std::exception_ptr failed;
@@ -222,6 +220,9 @@ Task<std::optional<CommitResult>> ResilientStorage::commit_meanwhile(const Commi
 
 Task<AsyncMutex::Guard> ResilientStorage::turn_of(const Diverted& diverted, Deadline deadline) {
   const std::shared_ptr<AsyncMutex> turn = diverted.turn;
+  // Nearly always it is free: then nobody has to watch how long it takes.
+  AsyncMutex::Guard at_once = turn->try_lock();
+  if (at_once.holds()) co_return std::move(at_once);
   std::function<Task<AsyncMutex::Guard>()> wait = [turn] { return turn->lock(); };
   const std::unique_ptr<AsyncMutex::Guard> guard =
       co_await within<AsyncMutex::Guard>(std::move(wait), clock_, deadline - clock_.monotonic());

@@ -29,6 +29,15 @@ class ShadowTest : public testing::Test {
     result.activity = change.activity.value_or(Activity{test_start, test_start + 1h});
     shadow.note_commit(change, result, answered);
   }
+  // The session, as it was when `sequence` was the newest event.
+  [[nodiscard]] ReadResult read_at(std::uint64_t sequence) const {
+    ReadResult read;
+    read.live = true;
+    read.owner = ann;
+    read.activity = {test_start, test_start + 1h};
+    read.last_sequence = sequence;
+    return read;
+  }
   [[nodiscard]] SessionShadow known() const { return *shadow.find(session); }
   [[nodiscard]] std::uint64_t version_of(RecordKey key) const {
     return known().records.at(key).value().version;
@@ -83,11 +92,7 @@ TEST_F(ShadowTest, AnotherSessionUnderTheSameIdTakesItsPlace) {
 // One read amid answers that are still on their way made all events before unknown.
 TEST_F(ShadowTest, AReadThatIsAheadOfAnAnswerTakesNoEventsAway) {
   note(Change(session).create(ann), 1);
-  ReadResult read;
-  read.live = true;
-  read.owner = ann;
-  read.activity = {test_start, test_start + 1h};
-  read.last_sequence = 2;
+  const ReadResult read = read_at(2);
   EXPECT_TRUE(shadow.note_read(session, {}, read, test_start + 1s, test_start + 1s, false));
   EXPECT_TRUE(known().tail.empty()) << "event 2 is not known yet";
   note(Change(session), 2);
@@ -97,11 +102,7 @@ TEST_F(ShadowTest, AReadThatIsAheadOfAnAnswerTakesNoEventsAway) {
 TEST_F(ShadowTest, AReadThatWasOvertakenIsNoLoss) {
   note(Change(session).create(ann), 1);
   note(Change(session), 2, test_start + 5s);
-  ReadResult read;
-  read.live = true;
-  read.owner = ann;
-  read.activity = {test_start, test_start + 1h};
-  read.last_sequence = 1;
+  const ReadResult read = read_at(1);
   EXPECT_TRUE(shadow.note_read(session, {}, read, test_start + 4s, test_start + 6s, false));
   EXPECT_FALSE(shadow.note_read(session, {}, read, test_start + 6s, test_start + 6s, false));
   EXPECT_EQ(known().last_sequence, 2u);
