@@ -1,9 +1,8 @@
 # Each public header compiles alone: one source per header, which includes nothing else. Without
 # optimisation and without the precompiled header, which would hide what is missing.
-file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-     ${PROJECT_SOURCE_DIR}/actionflows/*.hpp)
 set(header_sources)
-foreach(header ${headers})
+foreach(header ${public_headers})
+  file(RELATIVE_PATH header ${PROJECT_SOURCE_DIR} ${header})
   set(source ${PROJECT_BINARY_DIR}/headers/${header}.cpp)
   file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n")
   list(APPEND header_sources ${source})

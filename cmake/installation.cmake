@@ -1,13 +1,13 @@
 # `cmake --install`, and what find_package(actionflows) reads afterwards. Only the library and its
-# headers are for others to build on; the program goes with them.
+# public headers are for others to build on; the program goes with them.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/actionflows)
 
-install(TARGETS actionflows EXPORT actionflowsTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS actionflows EXPORT actionflowsTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS actionflows_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(DIRECTORY actionflows DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-        FILES_MATCHING PATTERN *.hpp PATTERN testing EXCLUDE)
 install(EXPORT actionflowsTargets NAMESPACE actionflows:: DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/actionflowsConfig.cmake.in

@@ -57,7 +57,7 @@ endforeach()
 add_test(NAME RedisCluster/DriverConformance
          COMMAND conformance_tests --gtest_filter=RedisCluster/*)
 set_tests_properties(RedisCluster/DriverConformance PROPERTIES
-  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS conformance)
+  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS conformance COST 1000)
 
 # The library as others find it: installed, found by find_package and linked into a small program.
 add_test(NAME install.a_program_builds_against_the_installed_library
@@ -66,4 +66,7 @@ add_test(NAME install.a_program_builds_against_the_installed_library
                  -D BOOST=${BoostHeaders_INCLUDE_DIR} -D GENERATOR=${CMAKE_GENERATOR}
                  -P ${PROJECT_SOURCE_DIR}/tests/install/run.cmake)
 set_tests_properties(install.a_program_builds_against_the_installed_library PROPERTIES
-  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS install)
+  TIMEOUT ${ACTIONFLOWS_TEST_TIMEOUT} LABELS install COST 900)
+
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
+             ${PROJECT_SOURCE_DIR}/cmake/long_tests.cmake)

@@ -2,6 +2,7 @@
 
 #include "server/testing/faulty_storage.hpp"
 #include "server/testing/served.hpp"
+#include "tests/support/slack.hpp"
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
@@ -93,7 +94,7 @@ TEST(App, StopsWithStreamsOpen) {
   EXPECT_EQ(events.next_event()->id, "1");
   const auto begun = std::chrono::steady_clock::now();
   served.app->stop(10s);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 3s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 8s);
   while (events.next()) {
   }
   while (notices.next()) {
@@ -205,7 +206,7 @@ TEST(App, StartsQuickly) {
   const auto begun = std::chrono::steady_clock::now();
   Served served;
   EXPECT_EQ(served.client().get("/healthz").status, 200);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s);  // sanitizers and busy machines included
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 1s * test::slack());
 }
 
 }  // namespace

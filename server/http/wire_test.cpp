@@ -89,7 +89,7 @@ TEST_F(WireTest, GivesAPeerOneDeadlineHoweverOftenItTakesALittle) {
   EXPECT_FALSE(wire()->is_open());
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_GE(took, 200ms);
-  EXPECT_LT(took, 2s) << "the peer would take half a minute for all";
+  EXPECT_LT(took, 10s) << "the peer would take half a minute for all";
 }
 
 TEST(Allowance, IsASecondForEvery64KiB) {

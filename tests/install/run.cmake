@@ -23,3 +23,10 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/program -B ${work}/program -G 
 run(${CMAKE_COMMAND} --build ${work}/program)
 run(${work}/program/program)
 message("${output}")
+
+# What is installed is whole: no installed header includes one that is not.
+file(GLOB_RECURSE headers RELATIVE ${work}/prefix/include ${work}/prefix/include/*.hpp)
+list(TRANSFORM headers REPLACE "(.+)" "#include <\\1>\n")
+file(WRITE ${work}/headers.cpp ${headers})
+run(${COMPILER} -std=c++20 -fsyntax-only -I ${work}/prefix/include -isystem ${BOOST}
+    ${work}/headers.cpp)

@@ -6,6 +6,7 @@
 #include "tests/outage/outage.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/slack.hpp"
 #include "tests/support/wait_until.hpp"
 
 #include <gtest/gtest.h>
@@ -180,7 +181,7 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   double after = 0;
   double reached = 0;
   double replayed = 0;
-  while (seconds_since(back) < 10 && (reached == 0 || replayed == 0)) {
+  while (seconds_since(back) < 60 && (reached == 0 || replayed == 0)) {
     after = rate_over(clients, 500ms);
     const Resilience now = instance.resilience();
     if (now.breaker != "closed") continue;
@@ -191,9 +192,10 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   const std::size_t acknowledged = clients.acknowledged();
   std::cout << "200 clients, 6 s without a server: " << before << " commits/s before, " << meanwhile
             << " meanwhile, " << after << " after; as before " << reached << " s and replayed "
-            << replayed << " s after it was back (0: not within 10 s); " << acknowledged
+            << replayed << " s after it was back (0: never); " << acknowledged
             << " acknowledged, " << clients.errors() << " calls failed" << std::endl;
-  EXPECT_GT(reached, 0) << "not within 10 s";
+  EXPECT_GT(reached, 0) << "never";
+  EXPECT_LE(reached, 10 * slack());
   ASSERT_TRUE(instance.wait_until_replayed());
   EXPECT_EQ(instance.resilience().poisoned, 0u);
   RedisOptions direct = server.storage_options();
@@ -313,7 +315,7 @@ TEST_F(OutageThousand, ClientsReachThePrimaryByOneProbePerIntervalAndSoonAllIsAs
   EXPECT_LE(static_cast<double>(attempted_in_all), 1.2 * static_cast<double>(requested_in_all));
   expect_one_per_interval(probes);
   EXPECT_GT(seen.reached, 0) << "never";
-  EXPECT_LE(seen.reached, sanitized ? 60 : 10);
+  EXPECT_LE(seen.reached, 10 * slack());
   ASSERT_TRUE(instance_->wait_until_replayed());
   EXPECT_EQ(instance_->resilience().poisoned, 0u);
   clients_->expect_in(*open_store(*server_));

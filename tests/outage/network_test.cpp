@@ -2,6 +2,7 @@
 #include "tests/outage/outage.hpp"
 #include "tests/support/fault_proxy.hpp"
 #include "tests/support/redis_server.hpp"
+#include "tests/support/slack.hpp"
 #include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
@@ -21,6 +22,8 @@ RedisOptions through(const FaultProxy& proxy) {
   return options;
 }
 
+// Cuts connections amid writes until so many were cut, on a busy machine too, where several answers
+// come in one piece, and with `circuit` until it has opened amid writes.
 void cut_answers(bool circuit, int cut_reply_each, int at_least) {
   const RedisServer server;
   FaultProxy proxy(server.address());
@@ -32,14 +35,18 @@ void cut_answers(bool circuit, int cut_reply_each, int at_least) {
   Clients clients(instance.driver(), 10, "cut");
   clients.create();
   proxy.set({.cut_reply_each = cut_reply_each, .marked = "EVALSHA"});
-  clients.write(sanitized ? 30 : 100, 2ms);
+  const auto cut_enough = [&] {
+    const Resilience now = instance.resilience();
+    return proxy.cuts() >= at_least && (!circuit || now.journal_entries + now.replayed > 0);
+  };
+  for (int round = 0; round < 100 && !cut_enough(); ++round) clients.write(20, 2ms);
   proxy.heal();
   ASSERT_TRUE(instance.wait_until_replayed());
   const Resilience end = instance.resilience();
   std::cout << "cut " << proxy.cuts() << " times before the answer: " << clients.acknowledged()
             << " writes, " << end.retries << " retries, " << clients.errors() << " calls failed, "
             << end.replayed << " replayed" << std::endl;
-  EXPECT_GE(proxy.cuts(), sanitized ? 1 : at_least);  // fewer writes, more of them in one piece
+  EXPECT_TRUE(cut_enough());
   EXPECT_GT(end.retries, 0u);
   EXPECT_EQ(end.replayed > 0, circuit);
   EXPECT_EQ(end.poisoned, 0u);
@@ -133,7 +140,7 @@ TEST(OutageNetwork, APeerThatIsGoneWithoutAWordIsNoticed) {
     ASSERT_TRUE(instance.wait_until_replayed());
     std::cout << "gone without a word: noticed after " << noticed << " s, all replayed after "
               << seconds_since(begin) << " s" << std::endl;
-    EXPECT_LE(noticed, sanitized ? 8 : 5);
+    EXPECT_LE(noticed, 5 * slack());
     EXPECT_GT(proxy.connections(), before);
   }
   clients.expect_in(*open_store(server));

@@ -3,6 +3,7 @@
 #include "tests/program/ask.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/sanitized.hpp"
+#include "tests/support/slack.hpp"
 #include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
@@ -23,8 +24,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using SteadyTime = std::chrono::steady_clock::time_point;
-
-constexpr auto noticed_within = sanitized ? 30s : 5s;
 
 bool tells_loss(std::string_view text) {
   return text.find("the server has lost its data") != text.npos;
@@ -136,8 +135,8 @@ void expect_told(RedisServer& redis, const std::function<void()>& lose) {
   lose();
   const SteadyTime lost = std::chrono::steady_clock::now();
   const Noticed noticed = wait_for_notice(server, lost);
-  EXPECT_LE(noticed.by_readyz, noticed_within);
-  EXPECT_LE(noticed.by_log, noticed_within);
+  EXPECT_LE(noticed.by_readyz, 5s * slack());
+  EXPECT_LE(noticed.by_log, 5s * slack());
   // Once nothing reaches Redis any more, that was told, and not why.
   EXPECT_TRUE(server.process().wait_for_err("the circuit is open"));
   EXPECT_TRUE(wait_until([&] { return tells_loss(ask(server.url(), "GET", "/readyz").body); }));

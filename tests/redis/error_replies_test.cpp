@@ -4,6 +4,7 @@
 #include "actionflows/storage/redis/scripts.hpp"
 #include "tests/redis/redis_store.hpp"
 #include "tests/support/fake_redis.hpp"
+#include "tests/support/slack.hpp"
 #include "tests/support/wait_until.hpp"
 
 #include <gmock/gmock.h>
@@ -156,7 +157,7 @@ TEST_F(RedisReplies, ACallOfSeveralStepsHasOneDeadline) {
   for (auto& [name, call] : all_calls(driver(), s)) {
     const auto start = std::chrono::steady_clock::now();
     static_cast<void>(error_of(std::move(call)));
-    EXPECT_LE(std::chrono::steady_clock::now() - start, 550ms) << name;
+    EXPECT_LE(std::chrono::steady_clock::now() - start, at_most(500ms)) << name;
   }
 }
 

@@ -149,7 +149,7 @@ TEST(RedisStreams, ALostWakeUpIsFoundByALook) {
 
   const auto start = std::chrono::steady_clock::now();
   const Subscription::Batch batch = run(subscription->next(10s));
-  EXPECT_LE(std::chrono::steady_clock::now() - start, 3s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 9s) << "it was looked for only at the end";
   EXPECT_TRUE(batch.missed || !batch.wakeups.empty());
   EXPECT_EQ(run(follower->read_events(s, {})).last_sequence, 2u);
 }
@@ -174,7 +174,7 @@ TEST(RedisStreams, AWakeUpComesAtOnce) {
     EXPECT_EQ(batch.wakeups[0].sequence, sequence);
   }
   std::ranges::sort(delays);
-  EXPECT_LT(delays[50], 100ms);  // far from the look for what was lost, which takes a second
+  EXPECT_LT(delays[50], 500ms);  // far from the look for what was lost, which takes a second
 }
 
 }  // namespace
