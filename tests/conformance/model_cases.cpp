@@ -18,7 +18,7 @@
 namespace actionflows::test {
 namespace {
 
-constexpr int most_sequences = sanitized ? 300 : 1'000'000;
+constexpr int most_sequences = sanitized ? 100 : 1'000'000;
 
 constexpr DriverLimits model_limits{.max_events = 700,
                                     .max_chains = 5,

@@ -12,6 +12,7 @@
 #include "tests/support/change.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/run.hpp"
+#include "tests/support/sanitized.hpp"
 #include "tests/support/seed.hpp"
 
 #include <gtest/gtest.h>
@@ -228,7 +229,8 @@ class Crash : public testing::Test {
 
   const Folder folder_;
   SqliteOptions options_;
-  const std::uint64_t crashes_ = number_from_environment("ACTIONFLOWS_CRASHES").value_or(200);
+  const std::uint64_t crashes_ =
+      number_from_environment("ACTIONFLOWS_CRASHES").value_or(sanitized ? 40 : 200);
   SeededRandom random_{test_seed()};
   std::map<std::uint64_t, Acknowledgement> told_;  // the newest of each client
   std::uint64_t acknowledged_ = 0;

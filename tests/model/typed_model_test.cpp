@@ -20,7 +20,7 @@
 namespace actionflows::test {
 namespace {
 
-constexpr int sequences_by_default = sanitized ? 250 : 2'500;
+constexpr int sequences_by_default = sanitized ? 100 : 2'500;
 
 constexpr ModelLimits limits{.max_events = 400,
                              .max_chains = 6,

@@ -192,8 +192,8 @@ TEST(OutageRecovery, SoonAllIsAsBefore) {
   const std::size_t acknowledged = clients.acknowledged();
   std::cout << "200 clients, 6 s without a server: " << before << " commits/s before, " << meanwhile
             << " meanwhile, " << after << " after; as before " << reached << " s and replayed "
-            << replayed << " s after it was back (0: never); " << acknowledged
-            << " acknowledged, " << clients.errors() << " calls failed" << std::endl;
+            << replayed << " s after it was back (0: never); " << acknowledged << " acknowledged, "
+            << clients.errors() << " calls failed" << std::endl;
   EXPECT_GT(reached, 0) << "never";
   EXPECT_LE(reached, 10 * slack());
   ASSERT_TRUE(instance.wait_until_replayed());
@@ -312,7 +312,9 @@ TEST_F(OutageThousand, ClientsReachThePrimaryByOneProbePerIntervalAndSoonAllIsAs
             << attempted_in_all << " attempts; " << clients_->errors() << " calls failed"
             << std::endl;
   EXPECT_LE(static_cast<double>(attempted), 1.2 * static_cast<double>(requested));
-  EXPECT_LE(static_cast<double>(attempted_in_all), 1.2 * static_cast<double>(requested_in_all));
+  // Before what waits for a session is replayed, its log is looked at: twice at the most.
+  EXPECT_LE(static_cast<double>(attempted_in_all),
+            1.2 * static_cast<double>(requested_in_all) + 2 * client_count);
   expect_one_per_interval(probes);
   EXPECT_GT(seen.reached, 0) << "never";
   EXPECT_LE(seen.reached, 10 * slack());

@@ -60,7 +60,7 @@ constexpr std::array<Count, 17> counts{{
 }};
 
 TEST(Simulation, KeepsEveryPromise) {
-  const std::uint64_t usual = sanitized ? 200 : 5'000;
+  const std::uint64_t usual = sanitized ? 100 : 5'000;
   const std::uint64_t count = number_from_environment("ACTIONFLOWS_SEEDS").value_or(usual);
   Outcome sum;
   int failures = 0;
