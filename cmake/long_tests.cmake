@@ -1,7 +1,8 @@
 # Read by ctest after it has listed the tests. Those that take longest start first, so that none is
-# left to run alone at the end; ctest itself knows their times only after a first run. They keep one
-# core busy, so they count for two of the jobs, of which `./dev test` runs two per core: most other
-# tests wait for a server or a clock.
+# left to run alone at the end; ctest knows times of its own only after a first run.
+
+# These keep a core busy: they count for two of the jobs, of which `./dev test` runs two per core,
+# since most other tests wait for a server or a clock.
 foreach(test
     Simulation.KeepsEveryPromise
     Redis/DriverConformance.ModelAgreesOnRandomSequences/redis
@@ -13,6 +14,7 @@ foreach(test
     TypedModel.AgreesOnRandomSequences)
   set_tests_properties(${test} PROPERTIES COST 1000 PROCESSORS 2)
 endforeach()
+
 foreach(test
     Crash.LeavesWhatTheLogRebuilds
     Crash.LosesNothingThatWasAcknowledgedAndKeepsNothingByHalves

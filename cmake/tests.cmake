@@ -38,8 +38,10 @@ foreach(group unit:actionflows:actionflows server:server:actionflows_server cli:
   list(GET group 0 name)
   list(GET group 1 folder)
   list(GET group 2 library)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
+       ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
   list(FILTER sources INCLUDE REGEX "_test\\.cpp$|/testing/")
+  list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/)
   add_tests(${name} ${library} ${sources})
 endforeach()
 

@@ -152,7 +152,7 @@ TEST_F(RedisReplies, AReplyOfAnotherKindIsAnErrorAndNoCrash) {
 TEST_F(RedisReplies, ACallOfSeveralStepsHasOneDeadline) {
   server.answer_by([](const FakeRedis::Command& command) -> std::optional<FakeRedis::Answer> {
     if (is_of_connection(command)) return std::nullopt;
-    return FakeRedis::Answer{.bytes = "_\r\n", .delay = 300ms};
+    return FakeRedis::Answer{.bytes = "_\r\n", .delay = 400ms};  // two of them are too long
   });
   for (auto& [name, call] : all_calls(driver(), s)) {
     const auto start = std::chrono::steady_clock::now();

@@ -246,7 +246,7 @@ TEST(RedisDeadlines, AFullQueueRefusesAtOnce) {
 
 // ---- what is lost -------------------------------------------------------------------------------
 
-// Whether health turns bad within five seconds, and what is not found is not told as absent.
+// Whether health turns bad soon, and what is not found is not told as absent.
 void expect_loss_noticed(StorageDriver& driver, const Log& log, const SessionId& session) {
   const auto start = std::chrono::steady_clock::now();
   const auto tells_loss = [&] {

@@ -174,7 +174,7 @@ TEST(RedisStreams, AWakeUpComesAtOnce) {
     EXPECT_EQ(batch.wakeups[0].sequence, sequence);
   }
   std::ranges::sort(delays);
-  EXPECT_LT(delays[50], 500ms);  // far from the look for what was lost, which takes a second
+  EXPECT_LT(delays[50], 500ms);  // the look for what was lost takes a second
 }
 
 }  // namespace

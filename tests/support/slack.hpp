@@ -12,8 +12,8 @@ namespace actionflows::test {
 
 // Times as long, or a part of the rate: 1 where ACTIONFLOWS_STRICT is set.
 inline int slack() {
-  if (sanitized) return 10;
-  return std::getenv("ACTIONFLOWS_STRICT") != nullptr ? 1 : 4;
+  if (std::getenv("ACTIONFLOWS_STRICT") != nullptr) return 1;
+  return sanitized ? 10 : 3;
 }
 
 // The longest that a call with this deadline may take: a tenth more, by the promise.
