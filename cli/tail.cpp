@@ -50,7 +50,7 @@ TailView::Shown TailView::take(const SseEvent& event) {
     if (options_.after && *sequence <= *options_.after) return shown;
     if (options_.after && *sequence > *options_.after + 1)
       shown.note = gap_text(*options_.after + 1, *sequence - 1, "did not come");
-    options_.after = *sequence;
+    options_.after = sequence;
   }
   shown.line = options_.raw ? event.data : line_of(event);
   return shown;

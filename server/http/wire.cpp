@@ -75,10 +75,10 @@ Task<bool> Wire::write(std::string_view first, std::string_view second,
   co_return reachable;
 }
 
-Task<void> Wire::close_gently(std::chrono::milliseconds linger) {
+Task<void> Wire::close_gently(std::chrono::milliseconds patience) {
   error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
-  const Monotonic deadline = std::chrono::steady_clock::now() + linger;
+  const Monotonic deadline = std::chrono::steady_clock::now() + patience;
   while (!error && std::chrono::steady_clock::now() < deadline) {
     const std::size_t count = co_await read_some(dropped_, sizeof dropped_, deadline);
     if (count == 0) break;

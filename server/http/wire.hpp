@@ -43,9 +43,9 @@ class Wire {
     return write(piece, std::string_view(), timeout);
   }
 
-  // Ends our side, then waits up to `linger` for the peer to end its own: closing at once would
+  // Ends our side, then waits up to `patience` for the peer to end its own: closing at once would
   // make the system answer unread input with a reset, and that can overtake what was written last.
-  Task<void> close_gently(std::chrono::milliseconds linger);
+  Task<void> close_gently(std::chrono::milliseconds patience);
 
   // What is pending ends as if the peer were gone.
   void close() noexcept;

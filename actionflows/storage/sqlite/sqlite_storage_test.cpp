@@ -3,6 +3,8 @@
 #include "actionflows/storage/sqlite/testing/store.hpp"
 
 #include <gmock/gmock.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>
