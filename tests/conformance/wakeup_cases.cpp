@@ -1,6 +1,7 @@
 // Subscriptions: whatever is committed wakes, and a reader that is too slow is told so.
 #include "tests/conformance/conformance.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
 #include <atomic>

@@ -36,7 +36,9 @@ Task<bool> pump(std::shared_ptr<tcp::socket> from, std::shared_ptr<tcp::socket> 
     const auto [failed, written] =
         co_await asio::async_write(*to, asio::buffer(space.data(), size), as_result);
     if (failed) co_return false;
-    if (budget && (*budget -= size) == 0) co_return true;
+    if (!budget) continue;
+    *budget -= size;
+    if (*budget == 0) co_return true;
   }
 }
 

@@ -135,8 +135,8 @@ std::size_t Writer::lost() const {
 
 // ---- Load ---------------------------------------------------------------------------------------
 
-Load::Load(StorageDriver& driver, std::size_t writers) {
-  for (std::size_t i = 0; i < writers; ++i) {
+Load::Load(StorageDriver& driver, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
     writers_.push_back(
         std::make_unique<Writer>(driver, session_named("load-" + std::to_string(i))));
     run(writers_.back()->begin());

@@ -86,7 +86,7 @@ class Writer {
 class Load {
  public:
   // The driver must outlive it.
-  Load(StorageDriver& driver, std::size_t writers);
+  Load(StorageDriver& driver, std::size_t count);
   ~Load() { stop(); }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
