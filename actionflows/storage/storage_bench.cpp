@@ -291,7 +291,7 @@ void session_memory(benchmark::State& state) {
     constexpr RecordKey key = RecordKey::of_session();
     const ReadResult found = run(store.driver->read(first[0], std::span(&key, 1)));
     const auto json = static_cast<double>(found.records[0]->bytes.size());
-    tell(state, {each}, Limit::at_most, 2 * json + 500);
+    test::tell(state, each, Limit::at_most, 2 * json + 500);
   }
 }
 
