@@ -2,7 +2,6 @@
 // knew is not told as absent.
 #include "tests/program/ask.hpp"
 #include "tests/support/redis_server.hpp"
-#include "tests/support/sanitized.hpp"
 #include "tests/support/slack.hpp"
 #include "tests/support/wait_until.hpp"
 
