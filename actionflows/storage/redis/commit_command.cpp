@@ -73,23 +73,26 @@ Command commit_command(const Commit& commit, const CommitCommandOptions& with,
   const SessionKeys& keys = with.keys;
   Command command(scripts().commit, {keys.hash, keys.log, keys.archive}, answer);
   add_head(command, commit, with);
-  const auto counts = counts_of(commit);
-  for (const std::size_t size : {commit.expects.size(), commit.puts.size(), commit.erases.size(),
-                                 counts.size(), commit.archive.size(), commit.events.size()})
-    command.count(size);
   for (const Expect& expect : commit.expects)
     command.copy({field_of(expect.key)}).count(expect.version);
+  command.arg("");
   for (const Put& put : commit.puts) {
     command.copy({field_of(put.key)}).count(put.expected_version);
     command.copy({std::to_string(put.version), ":", put.bytes.view()});
   }
+  command.arg("");
   for (const Expect& erase : commit.erases)
     command.copy({field_of(erase.key)}).count(erase.version);
-  for (const auto& [chain, highest] : counts)
+  command.arg("");
+  for (const auto& [chain, highest] : counts_of(commit))
     command.copy({field_of(RecordKey::of_chain(chain)), ".n"}).count(highest);
+  command.arg("");
   for (const std::uint32_t number : commit.archive) command.count(number);
-  for (const NewEvent& event : commit.events)
-    command.arg(event.operation_id).arg(event.bytes.view());
+  command.arg("");
+  for (const NewEvent& event : commit.events) {
+    const std::string& id = event.operation_id.empty() ? commit.operation_id : event.operation_id;
+    command.copy({std::to_string(id.size()), " ", id, event.bytes.view()});
+  }
   return command;
 }
 

@@ -1,7 +1,8 @@
 // About Lua in Redis: numbers are doubles, exact to 2^53. Written as they are, those of more than
-// 14 digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Versions are
-// compared as texts. `unpack` takes some thousand values, so what can be many goes in slices. What
-// is stored is never decoded.
+// 14 digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Writing one takes
+// as long as a command of Redis (1 us): so what is only passed on stays a text. Versions are compared
+// as texts. `unpack` takes some thousand values, so what can be many goes in slices. What is stored is
+// never decoded.
 #include "actionflows/storage/redis/scripts.hpp"
 
 #include "actionflows/base/encoding.hpp"
@@ -35,25 +36,24 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+-- Its numbers are texts, as they are stored.
 local function unpack_meta(packed)
-  local m = {live = false, stands = false, deadline = 0, active = 0, first = 0, last = 0,
-             archived = 0, kept = 0, user = '', state = ''}
-  if not packed then return m end
-  local live, deadline, active, first, last, archived, kept, user, state =
-    string.match(packed, '^(%d) (%S+) (%S+) (%d+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  if not packed then
+    return {live = false, stands = false, deadline = '0', active = '0', first = '0', last = '0',
+            archived = '0', kept = '0', user = '', state = ''}
+  end
+  local live, deadline, active, first, last, archived, kept, user, state = string.match(
+    packed, '^(%d) (-?%d+) (-?%d+) (%d+) (%d+) (%d+) (-?%d+) (%S+) (.*)$')
   if not live then error({err = 'CORRUPT the session\'s meta field is none'}) end
-  m.stands, m.live = true, live == '1'
-  m.deadline, m.active = tonumber(deadline), tonumber(active)
-  m.first, m.last = tonumber(first), tonumber(last)
-  m.archived, m.kept, m.user, m.state = tonumber(archived), tonumber(kept), user, state
-  return m
+  return {live = live == '1', stands = true, deadline = deadline, active = active, first = first,
+          last = last, archived = archived, kept = kept, user = user, state = state}
 end
 
 local function read_meta() return unpack_meta(redis.call('HGET', hash, 'meta')) end
 
 local function packed_meta(m)
-  return table.concat({m.live and '1' or '0', text(m.deadline), text(m.active), text(m.first),
-                       text(m.last), text(m.archived), text(m.kept), m.user, m.state}, ' ')
+  return (m.live and '1 ' or '0 ') .. m.deadline .. ' ' .. m.active .. ' ' .. m.first .. ' ' ..
+         m.last .. ' ' .. m.archived .. ' ' .. m.kept .. ' ' .. m.user .. ' ' .. m.state
 end
 
 local function write_meta(m) redis.call('HSET', hash, 'meta', packed_meta(m)) end
@@ -61,12 +61,14 @@ local function write_meta(m) redis.call('HSET', hash, 'meta', packed_meta(m)) en
 -- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
 -- about the past stays for a day, too. The hash says that the log stands: so that stays as long.
 local function set_ttls(m, log_until)
-  local now = tonumber(redis.call('TIME')[1]) * 1000
+  local now, kept = tonumber(redis.call('TIME')[1]) * 1000, tonumber(m.kept)
   log_until = math.max(log_until, now)
-  local all_until = text(math.max(log_until, m.kept) + grace)
+  local all_until = text(math.max(log_until, kept) + grace)
   redis.call('PEXPIREAT', hash, all_until)
-  if m.last > 0 then redis.call('PEXPIREAT', log, all_until) end
-  if m.archived > 0 then redis.call('PEXPIREAT', archive, text(math.max(m.kept, now) + grace)) end
+  if m.last ~= '0' then redis.call('PEXPIREAT', log, all_until) end
+  if m.archived ~= '0' then
+    redis.call('PEXPIREAT', archive, text(math.max(kept, now) + grace))
+  end
 end
 
 local function slices(list, from, to, call)
@@ -76,35 +78,40 @@ end
 
 // ARGV: 1 at, 2 operation id, 3 flags, 4 max events, 5 touch interval, 6 log retention, 7 archive
 // retention, 8 first sequence, 9 expected last sequence, 10 expires, 11 last active, 12 user,
-// 13 state, 14 channel, 15 instance, 16 wake-up ("<session> <type>"), then the numbers of
-// 17 expects, 18 puts, 19 erases, 20 counts of steps, 21 archived chains, 22 events; then each:
-// expects (field, version), puts (field, expected version, value), erases (field, version), counts
-// (field, highest step), chains (number), events (operation id, bytes). An empty text: not given.
+// 13 state, 14 channel, 15 instance, 16 wake-up ("<session> <type>"), then, with an empty text after
+// each of them: expects (field, version), puts (field, expected version, value), erases (field,
+// version), counts of steps (field, highest step), archived chains (number); then the events (what
+// follows the number in the log's entry, see parse_event). An empty text: not given.
 // Flags: r may repeat, a only appends, s the same and supersedes an attempt, f fresh, e expired, c
 // creates the session, x ends it, l a limit is passed, w replicas are waited for. Answers "ok first
 // last repeated deadline active moved old-user user" (0 or 1; an empty old-user: none), the same
 // with "untold" where the wake-up was refused, "conflict version message" or "exhausted message".
 constexpr std::string_view commit = R"lua(
-local at, op, flags = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local function flag(letter) return string.find(flags, letter, 1, true) ~= nil end
-local n = {}
-for i = 1, 6 do n[i] = tonumber(ARGV[16 + i]) end
-local expects = 23
-local puts = expects + 2 * n[1]
-local erases = puts + 3 * n[2]
-local counts = erases + 2 * n[3]
-local chains = counts + 2 * n[4]
-local events = chains + n[5]
+local at, op, flag = tonumber(ARGV[1]), ARGV[2], {}
+for letter in string.gmatch(ARGV[3], '.') do flag[letter] = true end
+local function end_of(section, width)
+  while ARGV[section] ~= '' do section = section + width end
+  return section
+end
+local expects = 17
+local after_expects = end_of(expects, 2)
+local puts = after_expects + 1
+local after_puts = end_of(puts, 3)
+local erases = after_puts + 1
+local after_erases = end_of(erases, 2)
+local counts = after_erases + 1
+local after_counts = end_of(counts, 2)
+local chains = after_counts + 1
+local after_chains = end_of(chains, 1)
+local events = after_chains + 1
 
 local packed, fences = unpack(redis.call('HMGET', hash, 'meta', 'fences'))
 local m = unpack_meta(packed)
--- A log that is gone (evicted, or of a store from before) does not come back, but goes on.
-local log_gone = m.last > 0 and redis.call('LLEN', log) == 0
-if log_gone then m.first = m.last + 1 end
+local deadline, last, archived = tonumber(m.deadline), tonumber(m.last), tonumber(m.archived)
 
 local function answer(first, last, repeated, moved, old_user)
-  return table.concat({'ok', text(first), text(last), repeated, text(m.deadline), text(m.active),
-                       moved, old_user, m.user}, ' ')
+  return 'ok ' .. first .. ' ' .. last .. ' ' .. repeated .. ' ' .. m.deadline .. ' ' .. m.active ..
+         ' ' .. moved .. ' ' .. old_user .. ' ' .. m.user
 end
 
 local function made_by(entry, sequence, id)
@@ -114,17 +121,17 @@ end
 
 local function find_operation()
   local tail = redis.call('LRANGE', log, -256, -1)
-  local last = m.last
+  local oldest, found = tonumber(m.first), last
   local function entry(sequence)
-    local i = #tail - (m.last - sequence)
+    local i = #tail - (last - sequence)
     if i >= 1 then return tail[i] end
-    return redis.call('LINDEX', log, text(sequence - m.first))
+    return redis.call('LINDEX', log, text(sequence - oldest))
   end
-  while last > m.last - #tail and not made_by(entry(last), last, op) do last = last - 1 end
-  if last <= m.last - #tail then return nil end
-  local first = last
-  while first > m.first and made_by(entry(first - 1), first - 1, op) do first = first - 1 end
-  return answer(first, last, '1', '0', '')
+  while found > last - #tail and not made_by(entry(found), found, op) do found = found - 1 end
+  if found <= last - #tail then return nil end
+  local first = found
+  while first > oldest and made_by(entry(first - 1), first - 1, op) do first = first - 1 end
+  return answer(text(first), text(found), '1', '0', '')
 end
 
 -- What only appends has no version that keeps an attempt which arrives late from being applied
@@ -154,15 +161,15 @@ local function add_fence()
 end
 
 local fenced = false
-if fences and flag('a') and not flag('r') then
+if fences and flag.a and not flag.r then
   for _, fence in ipairs(list_fences()) do fenced = fenced or fence.id == op end
 end
-if (flag('r') or fenced) and m.last > 0 then
+if (flag.r or fenced) and last > 0 then
   local earlier = find_operation()
   if earlier then
     -- WAIT looks at what its connection has written: of a repeat that is nothing yet.
     local left = redis.call('PTTL', hash)
-    if flag('w') and left > 0 then redis.call('PEXPIRE', hash, left) end
+    if flag.w and left > 0 then redis.call('PEXPIRE', hash, left) end
     return earlier
   end
 end
@@ -170,20 +177,19 @@ end
 -- Everything that can refuse comes before everything that changes.
 local function conflict(why) return 'conflict 0 ' .. why end
 if fenced then return conflict('a repeat of this change was applied before it') end
-if not m.live and not flag('c') then return conflict('there is no such session') end
-if m.live and m.deadline <= at and not flag('x') then return conflict('the session has expired') end
-if flag('f') and m.stands then return conflict('something stands under this session id') end
-if flag('e') and not (m.live and m.deadline <= at) then
+if not m.live and not flag.c then return conflict('there is no such session') end
+if m.live and deadline <= at and not flag.x then return conflict('the session has expired') end
+if flag.f and m.stands then return conflict('something stands under this session id') end
+if flag.e and not (m.live and deadline <= at) then
   return conflict('the session has not expired')
 end
-local wanted_first = tonumber(ARGV[8])
-if wanted_first ~= 0 and m.last ~= 0 then return conflict('the log is not empty') end
-if ARGV[9] ~= '' and tonumber(ARGV[9]) ~= m.last then return conflict('the log has gone on') end
+if ARGV[8] ~= '0' and last ~= 0 then return conflict('the log is not empty') end
+if ARGV[9] ~= '' and ARGV[9] ~= m.last then return conflict('the log has gone on') end
 
 local fields = {}
-for i = expects, puts - 1, 2 do fields[#fields + 1] = ARGV[i] end
-for i = puts, erases - 1, 3 do fields[#fields + 1] = ARGV[i] end
-for i = erases, counts - 1, 2 do fields[#fields + 1] = ARGV[i] end
+for i = expects, after_expects - 1, 2 do fields[#fields + 1] = ARGV[i] end
+for i = puts, after_puts - 1, 3 do fields[#fields + 1] = ARGV[i] end
+for i = erases, after_erases - 1, 2 do fields[#fields + 1] = ARGV[i] end
 local stands = {}
 slices(fields, 1, #fields, function(...)
   for _, value in ipairs(redis.call('HMGET', hash, ...)) do stands[#stands + 1] = value end
@@ -191,9 +197,9 @@ end)
 
 local archived_chains = {}
 local function in_archive(field)
-  if m.archived == 0 then return false end
+  if archived == 0 then return false end
   local number = string.match(field, '^c(%d+)')
-  if not number or tonumber(number) > m.archived then return false end
+  if not number or tonumber(number) > archived then return false end
   if archived_chains[number] == nil then
     archived_chains[number] = redis.call('HEXISTS', archive, 'c' .. number .. '.at') == 1
   end
@@ -216,26 +222,26 @@ local function unlike(expected)
          ' was expected'
 end
 local immutable = 'an archived chain is immutable'
-for i = expects, puts - 1, 2 do
+for i = expects, after_expects - 1, 2 do
   local why = unlike(ARGV[i + 1])
   if why then return why end
 end
-for i = puts, erases - 1, 3 do
+for i = puts, after_puts - 1, 3 do
   if in_archive(ARGV[i]) then return conflict(immutable) end
   local why = unlike(ARGV[i + 1])
   if why then return why end
 end
-for i = erases, counts - 1, 2 do
+for i = erases, after_erases - 1, 2 do
   if in_archive(ARGV[i]) then return conflict(immutable) end
   local why = unlike(ARGV[i + 1])
   if why then return why end
   if ARGV[i + 1] == '0' then return conflict('what is erased must exist') end
 end
-local put_fields = {}
-if n[5] > 0 then
-  for i = puts, erases - 1, 3 do put_fields[ARGV[i]] = true end
+local put_fields, archives = {}, chains < after_chains
+if archives then
+  for i = puts, after_puts - 1, 3 do put_fields[ARGV[i]] = true end
 end
-for i = chains, events - 1 do
+for i = chains, after_chains - 1 do
   local field = 'c' .. ARGV[i]
   if in_archive(field) then return conflict(immutable) end
   if not put_fields[field] and redis.call('HEXISTS', hash, field) == 0 then
@@ -243,21 +249,22 @@ for i = chains, events - 1 do
   end
 end
 
-if flag('l') then return 'exhausted the session has too many chains, or a chain too many steps' end
-local logged = m.last == 0 and 0 or m.last - m.first + 1
-if logged + n[6] > tonumber(ARGV[4]) and not flag('x') then
+if flag.l then return 'exhausted the session has too many chains, or a chain too many steps' end
+-- The log itself is asked only where what is known of it gives reason to.
+local logged, coming, most = last - tonumber(m.first) + 1, #ARGV - events + 1, tonumber(ARGV[4])
+if logged + coming > most and not flag.x and redis.call('LLEN', log) + coming > most then
   return 'exhausted the session\'s log is full: prune it (limit ' .. ARGV[4] .. ')'
 end
 
 -- From here on nothing refuses. When its memory is full a server stops a script at its first write,
 -- where that could need more: so what makes room begins with one that can't.
-if flag('x') and m.live then redis.call('PEXPIRE', hash, text(grace)) end
+if flag.x and m.live then redis.call('PEXPIRE', hash, text(grace)) end
 local pairs_to_set = {}
-for i = puts, erases - 1, 3 do
+for i = puts, after_puts - 1, 3 do
   pairs_to_set[#pairs_to_set + 1] = ARGV[i]
   pairs_to_set[#pairs_to_set + 1] = ARGV[i + 2]
 end
-for i = counts, chains - 1, 2 do
+for i = counts, after_counts - 1, 2 do
   local known = redis.call('HGET', hash, ARGV[i])
   if not known or tonumber(known) < tonumber(ARGV[i + 1]) then
     pairs_to_set[#pairs_to_set + 1] = ARGV[i]
@@ -268,23 +275,24 @@ local function set_pairs()
   slices(pairs_to_set, 1, #pairs_to_set, function(...) redis.call('HSET', hash, ...) end)
   pairs_to_set = {}
 end
-if n[5] > 0 then set_pairs() end  -- what is archived may be of them
-for i = erases, counts - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
+if archives then set_pairs() end  -- what is archived may be of them
+for i = erases, after_erases - 1, 2 do redis.call('HDEL', hash, ARGV[i]) end
 
-local old_user, moved, keep = '', '0', log_gone
+local old_user, moved, keep = '', '0', false
 if ARGV[12] ~= '' then
   if m.live and m.user ~= ARGV[12] then old_user = m.user end
   m.user, m.state = ARGV[12], ARGV[13]
 end
 if ARGV[10] ~= '' then
   local expires = tonumber(ARGV[10])
-  if not m.live or (expires > m.deadline and expires >= m.deadline + tonumber(ARGV[5])) then
-    m.deadline, m.active, moved = expires, tonumber(ARGV[11]), '1'
+  if not m.live or (expires > deadline and expires >= deadline + tonumber(ARGV[5])) then
+    deadline, moved = expires, '1'
+    m.deadline, m.active = ARGV[10], ARGV[11]
   end
 end
-if flag('c') then m.live = true end
+if flag.c then m.live = true end
 
-for i = chains, events - 1 do
+for i = chains, after_chains - 1 do
   local chain = 'c' .. ARGV[i]
   local steps = tonumber(redis.call('HGET', hash, chain .. '.n') or '0')
   local moving = {chain, chain .. '.n'}
@@ -302,35 +310,32 @@ for i = chains, events - 1 do
     redis.call('HDEL', hash, ...)
   end)
   redis.call('HSET', archive, chain .. '.at', ARGV[1] .. ' ' .. m.user)
-  m.archived = math.max(m.archived, tonumber(ARGV[i]))
-  m.kept = math.max(m.kept, at + tonumber(ARGV[7]))
+  if tonumber(ARGV[i]) > archived then archived, m.archived = tonumber(ARGV[i]), ARGV[i] end
+  m.kept = text(math.max(tonumber(m.kept), at + tonumber(ARGV[7])))
   keep = true
 end
 
-local first = m.last + 1
-if m.last == 0 then
-  if wanted_first ~= 0 then first = wanted_first end
-  m.first, keep = first, true
+if ARGV[8] ~= '0' then last = tonumber(ARGV[8]) - 1 end
+local first, entries, length = nil, {}, 0
+for i = events, #ARGV do
+  last = last + 1
+  m.last = text(last)
+  first = first or m.last
+  entries[#entries + 1] = m.last .. ' ' .. ARGV[i]
 end
-local entries = {}
-local sequence = first - 1
-for i = events, #ARGV, 2 do
-  sequence = sequence + 1
-  local id = ARGV[i] == '' and op or ARGV[i]
-  entries[#entries + 1] = text(sequence) .. ' ' .. #id .. ' ' .. id .. ARGV[i + 1]
-end
-slices(entries, 1, #entries, function(...) redis.call('RPUSH', log, ...) end)
-m.last = sequence
+slices(entries, 1, #entries, function(...) length = redis.call('RPUSH', log, ...) end)
+-- A log that is gone (evicted, or of a store from before) does not come back, but goes on.
+if m.first == '0' or length == coming then m.first, keep = first, true end
 
 local result = answer(first, m.last, '0', moved, old_user)
-local log_until = m.deadline + tonumber(ARGV[6])
-if flag('s') then add_fence() end
-if flag('x') then
+local log_until = deadline + tonumber(ARGV[6])
+if flag.s then add_fence() end
+if flag.x then
   redis.call('DEL', hash)
   pairs_to_set = {}
   if fences then redis.call('HSET', hash, 'fences', fences) end
   log_until = at + tonumber(ARGV[6])
-  m.live, m.deadline, keep = false, log_until, true
+  m.live, m.deadline, keep = false, text(log_until), true
 end
 pairs_to_set[#pairs_to_set + 1] = 'meta'
 pairs_to_set[#pairs_to_set + 1] = packed_meta(m)
@@ -338,7 +343,7 @@ set_pairs()
 if keep or moved == '1' then set_ttls(m, log_until) end
 -- Who may not publish has committed all the same.
 local told = redis.pcall('PUBLISH', ARGV[14],
-                         ARGV[15] .. ' ' .. text(m.last) .. ' ' .. m.user .. ' ' .. ARGV[16])
+                         ARGV[15] .. ' ' .. m.last .. ' ' .. m.user .. ' ' .. ARGV[16])
 if type(told) == 'table' and told.err then return 'untold' .. string.sub(result, 3) end
 return result
 )lua";
@@ -347,27 +352,28 @@ return result
 // past its deadline) or "1 moved deadline user".
 constexpr std::string_view touch = R"lua(
 local m = read_meta()
-local active, expires = tonumber(ARGV[1]), tonumber(ARGV[2])
-if not m.live or m.deadline <= active then return '0' end
-if expires <= m.deadline or expires < m.deadline + tonumber(ARGV[3]) then
-  return '1 0 ' .. text(m.deadline) .. ' ' .. m.user
+local deadline, expires = tonumber(m.deadline), tonumber(ARGV[2])
+if not m.live or deadline <= tonumber(ARGV[1]) then return '0' end
+if expires <= deadline or expires < deadline + tonumber(ARGV[3]) then
+  return '1 0 ' .. m.deadline .. ' ' .. m.user
 end
-m.deadline, m.active = expires, active
+m.active, m.deadline = ARGV[1], ARGV[2]
 write_meta(m)
 set_ttls(m, expires + tonumber(ARGV[4]))
-return '1 1 ' .. text(expires) .. ' ' .. m.user
+return '1 1 ' .. m.deadline .. ' ' .. m.user
 )lua";
 
 // ARGV: after, limit, max bytes. Answers meta (absent: nothing) and the entries.
 constexpr std::string_view read_events = R"lua(
-local m = read_meta()
-if not m.stands then return {} end
-local result = {redis.call('HGET', hash, 'meta')}
+local packed = redis.call('HGET', hash, 'meta')
+if not packed then return {} end
+local m, result = unpack_meta(packed), {packed}
 local limit, room = tonumber(ARGV[2]), tonumber(ARGV[3])
-local from = math.max(tonumber(ARGV[1]) + 1, m.first)
-while m.last > 0 and from <= m.last and limit > 0 do
+local first, last = tonumber(m.first), tonumber(m.last)
+local from = math.max(tonumber(ARGV[1]) + 1, first)
+while last > 0 and from <= last and limit > 0 do
   local count = math.min(limit, 100)
-  local entries = redis.call('LRANGE', log, text(from - m.first), text(from - m.first + count - 1))
+  local entries = redis.call('LRANGE', log, text(from - first), text(from - first + count - 1))
   if #entries == 0 then return result end
   for _, entry in ipairs(entries) do
     room = room - #entry
@@ -382,11 +388,12 @@ return result
 // ARGV: the first event that is kept. Answers how many were removed.
 constexpr std::string_view prune_events = R"lua(
 local m = read_meta()
-local upto = math.min(tonumber(ARGV[1]), m.last)
-if m.last == 0 or upto <= m.first then return 0 end
-local count = upto - m.first
+local first, last = tonumber(m.first), tonumber(m.last)
+local upto = math.min(tonumber(ARGV[1]), last)
+if last == 0 or upto <= first then return 0 end
+local count = upto - first
 redis.call('LTRIM', log, text(count), -1)
-m.first = upto
+m.first = text(upto)
 write_meta(m)
 return count
 )lua";
@@ -397,7 +404,7 @@ constexpr std::string_view erase_session = R"lua(
 local m = read_meta()
 if not m.stands then return {} end
 local result = {m.user}
-for number = 1, m.archived do
+for number = 1, tonumber(m.archived) do
   local kept = redis.call('HGET', archive, 'c' .. number .. '.at')
   if kept then
     result[#result + 1] = tostring(number)
@@ -413,13 +420,13 @@ return result
 constexpr std::string_view drop_log = R"lua(
 local m = read_meta()
 if m.live then return {'live'} end
-if m.last == 0 then return {'gone'} end
-if m.deadline > tonumber(ARGV[1]) then return {'early', text(m.deadline)} end
+if m.last == '0' then return {'gone'} end
+if tonumber(m.deadline) > tonumber(ARGV[1]) then return {'early', m.deadline} end
 redis.call('UNLINK', log)
-if m.archived == 0 then
+if m.archived == '0' then
   redis.call('UNLINK', hash)
 else
-  m.first, m.last = 0, 0
+  m.first, m.last = '0', '0'
   write_meta(m)
 end
 return {'removed'}
@@ -439,11 +446,10 @@ local steps = tonumber(redis.call('HGET', archive, chain .. '.n') or '0')
 local fields = {chain, chain .. '.at', chain .. '.n'}
 for step = 1, steps do fields[#fields + 1] = chain .. '.s' .. step end
 slices(fields, 1, #fields, function(...) redis.call('HDEL', archive, ...) end)
-while m.archived > 0 and
-      redis.call('HEXISTS', archive, 'c' .. text(m.archived) .. '.at') == 0 do
-  m.archived = m.archived - 1
+while m.archived ~= '0' and redis.call('HEXISTS', archive, 'c' .. m.archived .. '.at') == 0 do
+  m.archived = text(tonumber(m.archived) - 1)
 end
-if not m.live and m.last == 0 and m.archived == 0 then
+if not m.live and m.last == '0' and m.archived == '0' then
   redis.call('UNLINK', hash)
 elseif m.stands then
   write_meta(m)
