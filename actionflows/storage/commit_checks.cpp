@@ -57,4 +57,15 @@ bool only_appends(const Commit& commit) {
          !commit.end_session;
 }
 
+std::optional<Activity> moved_activity(const Activity& stands, const Activity& given,
+                                       std::chrono::milliseconds interval) {
+  const auto moves = [&](Timestamp from, Timestamp to) {
+    return to > from && to - from >= interval;
+  };
+  if (!moves(stands.expires, given.expires) && !moves(stands.last_active, given.last_active))
+    return std::nullopt;
+  return Activity{std::max(stands.last_active, given.last_active),
+                  std::max(stands.expires, given.expires)};
+}
+
 }  // namespace actionflows

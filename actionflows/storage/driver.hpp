@@ -333,8 +333,8 @@ struct DriverLimits {
   std::uint64_t max_events = 10'000;  // a session's log; a commit that would pass it is `exhausted`
   std::uint32_t max_chains = 1'000;   // the highest chain number of a session
   std::uint32_t max_steps = 5'000;    // the highest step number of a chain
-  // A deadline that would move by less stays where it is: so busy sessions are not moved about in
-  // the indexes at every commit.
+  // Activity that would move by less stays where it is: so busy sessions are not moved about in the
+  // indexes at every commit.
   std::chrono::milliseconds touch_interval{0};
   std::chrono::milliseconds log_retention = std::chrono::days{7};       // after the newest event
   std::chrono::milliseconds archive_retention = std::chrono::days{30};  // after being archived
@@ -381,7 +381,7 @@ class StorageDriver {
   // exists wakes it.
   virtual Task<std::unique_ptr<Subscription>> subscribe(std::optional<SessionId> session) = 0;
 
-  // Moves the deadline, never back and never by less than the touch interval; so does a commit.
+  // Moves the activity, never back and never by less than the touch interval; so does a commit.
   // False: no live session, or its deadline is at or before `activity.last_active`; nothing is
   // created, and what has expired stays so.
   virtual Task<bool> touch(const SessionId& session, const Activity& activity) = 0;

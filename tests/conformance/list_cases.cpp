@@ -215,6 +215,20 @@ TEST_P(DriverConformance, TouchMovesTheDeadlineAndTheListing) {
   EXPECT_EQ(record(a, session_record)->version, 1u);
 }
 
+// As it is once a time to live was made shorter: tokens count on when a session was last active.
+TEST_P(DriverConformance, WhatIsUsedIsActiveThoughItsDeadlineIsFartherOff) {
+  open({.touch_interval = 1min});
+  const UserId ann = new_user();
+  const SessionId s = live_session(ann);  // until test_start + 1h
+  EXPECT_TRUE(touch(s, test_start + 1min - 1ms, test_start + 10min));
+  EXPECT_EQ(view(s).activity, (Activity{test_start, test_start + 1h}));
+  EXPECT_TRUE(touch(s, test_start + 1min, test_start + 10min));
+  EXPECT_EQ(view(s).activity, (Activity{test_start + 1min, test_start + 1h}));
+  const Activity moved{test_start + 5min, test_start + 1h};
+  EXPECT_EQ(commit(Change(s, test_start + 5min).active_until(test_start + 15min)).activity, moved);
+  EXPECT_EQ(all_sessions(driver(), pages_of(ann)).at(0).activity, moved);
+}
+
 TEST_P(DriverConformance, TouchNeverMovesTheDeadlineBack) {
   const UserId ann = new_user();
   const SessionId s = live_session(ann);

@@ -160,11 +160,13 @@ CommitResult Model::apply(Kept& kept, const Commit& commit) const {
   return result;
 }
 
-// Never back, and never by less than the touch interval.
+// Neither time moves back; nothing moves by less than the touch interval.
 void Model::move_deadline(Kept& kept, const Activity& activity) const {
-  const Timestamp now = kept.activity.expires;
-  if (activity.expires > now && activity.expires >= now + limits_.touch_interval)
-    kept.activity = activity;
+  Activity& now = kept.activity;
+  const auto by = std::max(activity.expires - now.expires, activity.last_active - now.last_active);
+  if (by <= 0ms || by < limits_.touch_interval) return;
+  now.expires = std::max(now.expires, activity.expires);
+  now.last_active = std::max(now.last_active, activity.last_active);
 }
 
 void Model::archive_chain(Kept& kept, std::uint32_t number, Timestamp when) {

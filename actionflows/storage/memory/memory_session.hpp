@@ -17,11 +17,17 @@
 
 namespace actionflows::memory {
 
+// The order of all lists.
+inline bool stands_before(Timestamp a, std::string_view a_name, Timestamp b,
+                          std::string_view b_name) {
+  return a != b ? a > b : a_name < b_name;
+}
+
 // Orders lists as the driver's contract says: the latest time first, equal times by name.
 struct LatestFirst {
   template <class A, class B>
   bool operator()(const A& a, const B& b) const {
-    return a.time() != b.time() ? a.time() > b.time() : a.name() < b.name();
+    return stands_before(a.time(), a.name(), b.time(), b.name());
   }
 };
 

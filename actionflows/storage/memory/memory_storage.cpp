@@ -96,6 +96,10 @@ struct Positions {
   std::vector<ListPosition> stops;  // where it was given up, one for each index
 };
 
+bool in_list_order(const ListPosition& a, const ListPosition& b) {
+  return stands_before(a.time, a.name, b.time, b.name);
+}
+
 // A filter that little fits would walk a whole index while its lock is held.
 constexpr std::size_t looks_beyond_the_page = 1'000;
 
@@ -418,15 +422,15 @@ void MemoryStorage::archive_chain(const Commit& commit, Shard& shard, Session& s
 void MemoryStorage::move_in_lists(Shard& shard, Session& session,
                                   const std::optional<Activity>& activity,
                                   const std::optional<ListKeys>& listed) {
-  const bool later =
-      activity && (!session.listed ||
-                   (activity->expires > session.order_time &&
-                    activity->expires >= session.order_time + options_.limits.touch_interval));
-  if (!later && !listed) return;
+  std::optional<Activity> moved = activity;
+  if (activity && session.listed)
+    moved = moved_activity({session.last_active, session.order_time}, *activity,
+                           options_.limits.touch_interval);
+  if (!moved && !listed) return;
   leave_lists(shard, session);
-  if (later) {
-    session.last_active = activity->last_active;
-    session.order_time = activity->expires;
+  if (moved) {
+    session.last_active = moved->last_active;
+    session.order_time = moved->expires;
   }
   if (listed) {
     session.state = listed->state;
@@ -507,16 +511,13 @@ Positions MemoryStorage::positions_of_all(const ListQuery& query) {
     const std::lock_guard lock(shard.mutex);
     collect(shard.live, query, positions);
   }
-  const auto in_order = [](const ListPosition& a, const ListPosition& b) {
-    return a.time != b.time ? a.time > b.time : a.name < b.name;
-  };
-  std::sort(positions.found.begin(), positions.found.end(), in_order);
+  std::sort(positions.found.begin(), positions.found.end(), in_list_order);
   if (positions.stops.empty()) return positions;
   // Beyond the first stop some shard may hold what was not looked at.
-  std::sort(positions.stops.begin(), positions.stops.end(), in_order);
+  std::sort(positions.stops.begin(), positions.stops.end(), in_list_order);
   positions.stops.resize(1);
   std::erase_if(positions.found,
-                [&](const ListPosition& at) { return in_order(positions.stops[0], at); });
+                [&](const ListPosition& at) { return in_list_order(positions.stops[0], at); });
   return positions;
 }
 
@@ -560,9 +561,7 @@ Task<ArchivePage> MemoryStorage::list_archive(const ListQuery& query) {
       const std::lock_guard lock(shard.mutex);
       collect(shard.archive);
     }
-    std::sort(positions.begin(), positions.end(), [](const ListPosition& a, const ListPosition& b) {
-      return a.time != b.time ? a.time > b.time : a.name < b.name;
-    });
+    std::sort(positions.begin(), positions.end(), in_list_order);
   }
 
   ArchivePage page;

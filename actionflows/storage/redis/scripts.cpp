@@ -58,6 +58,16 @@ end
 
 local function write_meta(m) redis.call('HSET', hash, 'meta', packed_meta(m)) end
 
+-- What moved_activity says, of texts. Answers whether something moved.
+local function move_activity(m, active, expires, interval)
+  local later = tonumber(active) - tonumber(m.active)
+  local longer = tonumber(expires) - tonumber(m.deadline)
+  if m.live and math.max(later, longer) < math.max(tonumber(interval), 1) then return false end
+  if not m.live or later > 0 then m.active = active end
+  if not m.live or longer > 0 then m.deadline = expires end
+  return true
+end
+
 -- When the keys expire by themselves. `log_until`: the end of the log's retention. What is written
 -- about the past stays for a day, too. The hash says that the log stands: so that stays as long.
 local function set_ttls(m, log_until)
@@ -284,10 +294,8 @@ if ARGV[12] ~= '' then
   m.user, m.state = ARGV[12], ARGV[13]
 end
 if ARGV[10] ~= '' then
-  local expires = tonumber(ARGV[10])
-  if not m.live or (expires > deadline and expires >= deadline + tonumber(ARGV[5])) then
-    deadline, moved = expires, '1'
-    m.deadline, m.active = ARGV[10], ARGV[11]
+  if move_activity(m, ARGV[11], ARGV[10], ARGV[5]) then
+    deadline, moved = tonumber(m.deadline), '1'
   end
 end
 if flag.c then m.live = true end
@@ -352,14 +360,12 @@ return result
 // past its deadline) or "1 moved deadline user".
 constexpr std::string_view touch = R"lua(
 local m = read_meta()
-local deadline, expires = tonumber(m.deadline), tonumber(ARGV[2])
-if not m.live or deadline <= tonumber(ARGV[1]) then return '0' end
-if expires <= deadline or expires < deadline + tonumber(ARGV[3]) then
+if not m.live or tonumber(m.deadline) <= tonumber(ARGV[1]) then return '0' end
+if not move_activity(m, ARGV[1], ARGV[2], ARGV[3]) then
   return '1 0 ' .. m.deadline .. ' ' .. m.user
 end
-m.active, m.deadline = ARGV[1], ARGV[2]
 write_meta(m)
-set_ttls(m, expires + tonumber(ARGV[4]))
+set_ttls(m, tonumber(m.deadline) + tonumber(ARGV[4]))
 return '1 1 ' .. m.deadline .. ' ' .. m.user
 )lua";
 

@@ -94,15 +94,10 @@ CommitResult Changes::apply(const Commit& commit) {
 bool Changes::touch(const SessionId& session, const Activity& activity) {
   const SessionRow row = sessions_.find(session);
   if (!row.live || row.activity.expires <= activity.last_active) return false;
-  if (moves(row, activity))
-    relist_session_.run(row.user, row.state, to_unix_milliseconds(activity.last_active),
-                        to_unix_milliseconds(activity.expires), row.id);
+  if (const auto moved = moved_activity(row.activity, activity, limits_.touch_interval))
+    relist_session_.run(row.user, row.state, to_unix_milliseconds(moved->last_active),
+                        to_unix_milliseconds(moved->expires), row.id);
   return true;
-}
-
-bool Changes::moves(const SessionRow& row, const Activity& activity) const {
-  return activity.expires > row.activity.expires &&
-         activity.expires >= row.activity.expires + limits_.touch_interval;
 }
 
 // ---- what can refuse ----------------------------------------------------------------------------
@@ -224,10 +219,12 @@ void Changes::write(SessionRow& row, const Commit& commit) {
 // Brings it to life, or moves it where its deadline, its user and its state say.
 void Changes::write_session(SessionRow& row, const Commit& commit) {
   const bool comes = !row.live;
-  const bool later = commit.activity && (comes || moves(row, *commit.activity));
+  std::optional<Activity> moved = commit.activity;
+  if (commit.activity && !comes)
+    moved = moved_activity(row.activity, *commit.activity, limits_.touch_interval);
   const bool relisted = commit.listed && (comes || commit.listed->user.str() != row.user ||
                                           commit.listed->state != row.state);
-  if (later) row.activity = *commit.activity;
+  if (moved) row.activity = *moved;
   if (relisted) {
     row.user = commit.listed->user.str();
     row.state = commit.listed->state;
@@ -241,7 +238,7 @@ void Changes::write_session(SessionRow& row, const Commit& commit) {
                         to_unix_milliseconds(row.activity.last_active),
                         to_unix_milliseconds(row.activity.expires));
     row.id = connection_.last_insert_id();
-  } else if (comes || later || relisted) {
+  } else if (comes || moved || relisted) {
     relist_session_.run(row.user, row.state, to_unix_milliseconds(row.activity.last_active),
                         to_unix_milliseconds(row.activity.expires), row.id);
   }

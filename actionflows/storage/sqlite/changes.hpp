@@ -49,7 +49,6 @@ class Changes {
   void write_events(SessionRow& row, const Commit& commit);
   void archive(SessionRow& row, const Commit& commit);
   void end(const SessionRow& row, const Commit& commit);
-  bool moves(const SessionRow& row, const Activity& activity) const;
 
   Connection& connection_;
   const DriverLimits limits_;
