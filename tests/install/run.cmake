@@ -22,7 +22,10 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/program -B ${work}/program -G 
     -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_FLAGS=${FLAGS})
 run(${CMAKE_COMMAND} --build ${work}/program)
 run(${work}/program/program)
-message("${output}")
+# What README says of it.
+if(NOT output MATCHES "^the chain is completed\n1 session:created\n(.*\n)?11 chain:completed\n$")
+  message(FATAL_ERROR "the program printed something else:\n${output}")
+endif()
 
 # What is installed is whole: no installed header includes one that is not.
 file(GLOB_RECURSE headers RELATIVE ${work}/prefix/include ${work}/prefix/include/*.hpp)

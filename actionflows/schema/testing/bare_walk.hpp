@@ -10,10 +10,11 @@
 namespace actionflows::schema {
 
 inline constexpr std::string_view session_text =
-    R"({"sessionId":"s-20260211-203153","userId":"ada","state":"active","title":"Nightly build",)"
-    R"("cwd":"/srv/app","hostname":"build-7","metadata":{"branch":"main","try":2,"tags":["ci"]},)"
+    R"({"sessionId":"s-0211","userId":"ada","state":"active","title":"Build",)"
+    R"("cwd":"/srv/app","metadata":{"branch":"main","try":2,"tags":["ci"]},)"
     R"("createdAt":"2026-02-11T20:31:53.375Z","updatedAt":"2026-02-11T20:31:53.375Z",)"
-    R"("lastActivityAt":"2026-02-11T20:31:53.375Z","chainCount":3,"version":12})";
+    R"("lastActivityAt":"2026-02-11T20:31:53.375Z","expiresAt":"2026-02-12T20:31:53.375Z",)"
+    R"("chainCount":3,"version":12})";
 
 // What any use of On-Demand has to do: every key and every value read by its type; free-form parts
 // are skipped, unchecked.
