@@ -1,8 +1,8 @@
 // About Lua in Redis: numbers are doubles, exact to 2^53. Written as they are, those of more than
-// 14 digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Writing one takes
-// as long as a command of Redis (1 us): so what is only passed on stays a text. Versions are compared
-// as texts. `unpack` takes some thousand values, so what can be many goes in slices. What is stored is
-// never decoded.
+// 14 digits become 1e+15; "%.0f" does it for all of them, and takes twice as long. Writing one
+// takes as long as a command of Redis (1 us): so what is only passed on stays a text. Versions are
+// compared as texts. `unpack` takes some thousand values, so what can be many goes in slices. What
+// is stored is never decoded.
 #include "actionflows/storage/redis/scripts.hpp"
 
 #include "actionflows/base/encoding.hpp"
@@ -88,10 +88,10 @@ end
 
 // ARGV: 1 at, 2 operation id, 3 flags, 4 max events, 5 touch interval, 6 log retention, 7 archive
 // retention, 8 first sequence, 9 expected last sequence, 10 expires, 11 last active, 12 user,
-// 13 state, 14 channel, 15 instance, 16 wake-up ("<session> <type>"), then, with an empty text after
-// each of them: expects (field, version), puts (field, expected version, value), erases (field,
-// version), counts of steps (field, highest step), archived chains (number); then the events (what
-// follows the number in the log's entry, see parse_event). An empty text: not given.
+// 13 state, 14 channel, 15 instance, 16 wake-up ("<session> <type>"), then, with an empty text
+// after each of them: expects (field, version), puts (field, expected version, value), erases
+// (field, version), counts of steps (field, highest step), archived chains (number); then the
+// events (what follows the number in the log's entry, see parse_event). An empty text: not given.
 // Flags: r may repeat, a only appends, s the same and supersedes an attempt, f fresh, e expired, c
 // creates the session, x ends it, l a limit is passed, w replicas are waited for. Answers "ok first
 // last repeated deadline active moved old-user user" (0 or 1; an empty old-user: none), the same
