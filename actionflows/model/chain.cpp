@@ -10,19 +10,15 @@ using schema::field;
 using schema::optional_on_create;
 using schema::required_on_create;
 
-auto chain_status_names() {
-  return schema::enumeration<ChainStatus>({{"pending", ChainStatus::pending},
-                                           {"in_progress", ChainStatus::in_progress},
-                                           {"completed", ChainStatus::completed},
-                                           {"failed", ChainStatus::failed},
-                                           {"cancelled", ChainStatus::cancelled}});
-}
+constexpr Names<ChainStatus, 5> chain_status_names{{{"pending", ChainStatus::pending},
+                                                    {"in_progress", ChainStatus::in_progress},
+                                                    {"completed", ChainStatus::completed},
+                                                    {"failed", ChainStatus::failed},
+                                                    {"cancelled", ChainStatus::cancelled}}};
 
-auto mode_names() {
-  return schema::enumeration<ExecutionMode>({{"sequential", ExecutionMode::sequential},
-                                             {"parallel", ExecutionMode::parallel},
-                                             {"mixed", ExecutionMode::mixed}});
-}
+constexpr Names<ExecutionMode, 3> mode_names{{{"sequential", ExecutionMode::sequential},
+                                              {"parallel", ExecutionMode::parallel},
+                                              {"mixed", ExecutionMode::mixed}}};
 
 // The fields that a chain and the request for one have in common.
 auto title() {
@@ -31,10 +27,7 @@ auto title() {
       .writable();
 }
 auto source() {
-  return field("source", &ChainFields::source,
-               schema::enumeration<ChainSource>({{"flow", ChainSource::flow},
-                                                 {"composed", ChainSource::composed},
-                                                 {"meta-task", ChainSource::meta_task}}))
+  return field("source", &ChainFields::source, schema::enumeration(chain_source_names))
       .creation(optional_on_create);
 }
 auto ref() {
@@ -57,30 +50,10 @@ auto chain_metadata() {
 
 }  // namespace
 
-std::string_view to_string(ChainStatus status) {
-  switch (status) {
-    case ChainStatus::pending: return "pending";
-    case ChainStatus::in_progress: return "in_progress";
-    case ChainStatus::completed: return "completed";
-    case ChainStatus::failed: return "failed";
-    case ChainStatus::cancelled: return "cancelled";
-  }
-  return "pending";
-}
+std::string_view to_string(ChainStatus status) { return name_in(chain_status_names, status); }
 
 std::optional<ChainStatus> parse_chain_status(std::string_view text) {
-  for (const ChainStatus status :
-       {ChainStatus::pending, ChainStatus::in_progress, ChainStatus::completed, ChainStatus::failed,
-        ChainStatus::cancelled})
-    if (text == to_string(status)) return status;
-  return std::nullopt;
-}
-
-std::optional<ChainSource> parse_chain_source(std::string_view text) {
-  if (text == "flow") return ChainSource::flow;
-  if (text == "composed") return ChainSource::composed;
-  if (text == "meta-task") return ChainSource::meta_task;
-  return std::nullopt;
+  return value_in(chain_status_names, text);
 }
 
 template <>
@@ -101,9 +74,9 @@ const schema::Schema<Chain>& schema::schema_of<Chain>() {
       "Chain", "An ordered plan of steps within a session.",
       field("chainId", &Chain::chain_id, identifier()),
       field("sessionId", &Chain::session_id, identifier()), title(), source(), ref(),
-      field("status", &Chain::status, chain_status_names())
+      field("status", &Chain::status, enumeration(chain_status_names))
           .describe("Follows the steps; cancelled by call only."),
-      field("executionMode", &Chain::execution_mode, mode_names())
+      field("executionMode", &Chain::execution_mode, enumeration(mode_names))
           .describe("Derived from what waits for what."),
       field("stepCount", &Chain::step_count, integer())
           .describe("Step numbers given so far, those of deleted steps included."),

@@ -1,6 +1,7 @@
 // A chain: an ordered plan of steps within a session.
 #pragma once
 
+#include "actionflows/base/names.hpp"
 #include "actionflows/model/step.hpp"
 
 #include <cstdint>
@@ -14,9 +15,12 @@ enum class ChainSource : std::uint8_t { flow, composed, meta_task };
 enum class ChainStatus : std::uint8_t { pending, in_progress, completed, failed, cancelled };
 enum class ExecutionMode : std::uint8_t { sequential, parallel, mixed };
 
+inline constexpr Names<ChainSource, 3> chain_source_names{{{"flow", ChainSource::flow},
+                                                           {"composed", ChainSource::composed},
+                                                           {"meta-task", ChainSource::meta_task}}};
+
 std::string_view to_string(ChainStatus status);
 std::optional<ChainStatus> parse_chain_status(std::string_view text);
-std::optional<ChainSource> parse_chain_source(std::string_view text);
 
 // What a chain and the request for one have in common.
 struct ChainFields {

@@ -1,33 +1,22 @@
 #include "actionflows/model/session.hpp"
 
+#include "actionflows/base/names.hpp"
 #include "actionflows/model/limits.hpp"
 #include "actionflows/schema/object.hpp"
 
 namespace actionflows {
 namespace {
 
-auto state_names() {
-  return schema::enumeration<SessionState>({{"active", SessionState::active},
-                                            {"paused", SessionState::paused},
-                                            {"completed", SessionState::completed}});
-}
+constexpr Names<SessionState, 3> state_names{{{"active", SessionState::active},
+                                              {"paused", SessionState::paused},
+                                              {"completed", SessionState::completed}}};
 
 }  // namespace
 
-std::string_view to_string(SessionState state) {
-  switch (state) {
-    case SessionState::active: return "active";
-    case SessionState::paused: return "paused";
-    case SessionState::completed: return "completed";
-  }
-  return "active";
-}
+std::string_view to_string(SessionState state) { return name_in(state_names, state); }
 
 std::optional<SessionState> parse_session_state(std::string_view text) {
-  for (const SessionState state :
-       {SessionState::active, SessionState::paused, SessionState::completed})
-    if (text == to_string(state)) return state;
-  return std::nullopt;
+  return value_in(state_names, text);
 }
 
 template <>
@@ -38,7 +27,7 @@ const schema::Schema<Session>& schema::schema_of<Session>() {
           .creation(optional_on_create)
           .describe("Minted as a UUIDv7 when not given. A name, never a secret."),
       field("userId", &Session::user_id, identifier()).creation(required_on_create),
-      field("state", &Session::state, state_names())
+      field("state", &Session::state, enumeration(state_names))
           .writable()
           .describe("active and paused may follow each other; completed is the end."),
       field("title", &SessionData::title, text().max(max_title))

@@ -1,5 +1,6 @@
 #include "actionflows/model/step.hpp"
 
+#include "actionflows/base/names.hpp"
 #include "actionflows/model/limits.hpp"
 #include "actionflows/schema/object.hpp"
 
@@ -10,13 +11,11 @@ using schema::field;
 using schema::optional_on_create;
 using schema::required_on_create;
 
-auto step_status_names() {
-  return schema::enumeration<StepStatus>({{"pending", StepStatus::pending},
-                                          {"in_progress", StepStatus::in_progress},
-                                          {"completed", StepStatus::completed},
-                                          {"failed", StepStatus::failed},
-                                          {"skipped", StepStatus::skipped}});
-}
+constexpr Names<StepStatus, 5> step_status_names{{{"pending", StepStatus::pending},
+                                                  {"in_progress", StepStatus::in_progress},
+                                                  {"completed", StepStatus::completed},
+                                                  {"failed", StepStatus::failed},
+                                                  {"skipped", StepStatus::skipped}}};
 
 // The fields that a step and the request for one have in common.
 auto action() {
@@ -54,22 +53,10 @@ auto step_metadata() {
 
 }  // namespace
 
-std::string_view to_string(StepStatus status) {
-  switch (status) {
-    case StepStatus::pending: return "pending";
-    case StepStatus::in_progress: return "in_progress";
-    case StepStatus::completed: return "completed";
-    case StepStatus::failed: return "failed";
-    case StepStatus::skipped: return "skipped";
-  }
-  return "pending";
-}
+std::string_view to_string(StepStatus status) { return name_in(step_status_names, status); }
 
 std::optional<StepStatus> parse_step_status(std::string_view text) {
-  for (const StepStatus status : {StepStatus::pending, StepStatus::in_progress,
-                                  StepStatus::completed, StepStatus::failed, StepStatus::skipped})
-    if (text == to_string(status)) return status;
-  return std::nullopt;
+  return value_in(step_status_names, text);
 }
 
 template <>
@@ -89,7 +76,7 @@ const schema::Schema<Step>& schema::schema_of<Step>() {
       field("number", &Step::number, integer().min(1))
           .describe("Its place in the chain, from 1; never reused."),
       action(), model(), description(), inputs(), waits_for(),
-      field("status", &Step::status, step_status_names()),
+      field("status", &Step::status, enumeration(step_status_names)),
       field("attempt", &Step::attempt, integer()).describe("How often it was started."),
       field("startedAt", &Step::started_at, timestamp()),
       field("completedAt", &Step::completed_at, timestamp())

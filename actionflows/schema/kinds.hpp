@@ -12,6 +12,7 @@
 //     Kind fitted<Member>() const;                             optional: bounded by the C++ type
 #pragma once
 
+#include "actionflows/base/names.hpp"
 #include "actionflows/base/time.hpp"
 #include "actionflows/json/raw.hpp"
 #include "actionflows/json/reader.hpp"
@@ -24,6 +25,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -186,7 +189,7 @@ class EnumerationNames {
 template <class Enum>
 class Enumeration : public EnumerationNames {
  public:
-  Enumeration(std::initializer_list<std::pair<std::string_view, Enum>> names) {
+  explicit Enumeration(std::span<const std::pair<std::string_view, Enum>> names) {
     for (const auto& [name, value] : names) {
       names_.push_back(name);
       values_.push_back(value);
@@ -383,10 +386,15 @@ Nullable<Kind> nullable(Kind kind) {
   return Nullable<Kind>(std::move(kind));
 }
 
-// enumeration<SessionState>({{"active", SessionState::active}, ...}); the names are literals.
+// The names are literals.
+template <class Enum, std::size_t Size>
+Enumeration<Enum> enumeration(const Names<Enum, Size>& names) {
+  return Enumeration<Enum>(names);
+}
+// enumeration<Precondition>({{"none", Precondition::none}, ...})
 template <class Enum>
 Enumeration<Enum> enumeration(std::initializer_list<std::pair<std::string_view, Enum>> names) {
-  return Enumeration<Enum>(names);
+  return Enumeration<Enum>({names.begin(), names.size()});
 }
 
 template <class Item>

@@ -78,17 +78,11 @@ struct ExportLine {
   std::vector<Event> events;
 };
 
-auto source_names() {
-  return schema::enumeration<ChainSource>({{"flow", ChainSource::flow},
-                                           {"composed", ChainSource::composed},
-                                           {"meta-task", ChainSource::meta_task}});
-}
-
 // A run has ended, so its steps have.
 auto ended_names() {
-  return schema::enumeration<StepStatus>({{"completed", StepStatus::completed},
-                                          {"failed", StepStatus::failed},
-                                          {"skipped", StepStatus::skipped}});
+  const auto named = [](StepStatus status) { return std::pair(to_string(status), status); };
+  return schema::enumeration<StepStatus>(
+      {named(StepStatus::completed), named(StepStatus::failed), named(StepStatus::skipped)});
 }
 
 constexpr json::Limits line_limits{max_line_bytes, 72};
@@ -135,7 +129,7 @@ template <>
 const Schema<RunChain>& schema_of<RunChain>() {
   static const auto& schema = *new auto(object<RunChain>(
       "RunChain", "", field("title", &RunChain::title, text().min(1).max(max_title)),
-      field("source", &RunChain::source, source_names()),
+      field("source", &RunChain::source, enumeration(chain_source_names)),
       field("steps", &RunChain::steps, array(object_of<RunStep>()).max(max_steps_at_creation))));
   return schema;
 }
@@ -162,11 +156,11 @@ const Schema<ExportSession>& schema_of<ExportSession>() {
 
 template <>
 const Schema<ExportChain>& schema_of<ExportChain>() {
-  static const auto& schema =
-      *new auto(object<ExportChain>("ExportChain", "", field("title", &ExportChain::title, text()),
-                                    field("source", &ExportChain::source, source_names()),
-                                    field("record", &ExportChain::record, object_of<Chain>()),
-                                    field("steps", &ExportChain::steps, array(object_of<Step>()))));
+  static const auto& schema = *new auto(
+      object<ExportChain>("ExportChain", "", field("title", &ExportChain::title, text()),
+                          field("source", &ExportChain::source, enumeration(chain_source_names)),
+                          field("record", &ExportChain::record, object_of<Chain>()),
+                          field("steps", &ExportChain::steps, array(object_of<Step>()))));
   return schema;
 }
 
