@@ -29,6 +29,12 @@ SessionId derive_session_id(const UserId& user, const std::string& operation_id)
   return *SessionId::parse(text);
 }
 
+// A driver may look its index up first and read the records after: one can have changed in between.
+bool still_fits(const Session& session, const SessionFilter& filter) {
+  return (!filter.user || session.user_id == *filter.user) &&
+         (!filter.state || session.state == *filter.state);
+}
+
 Task<void> archive_if_failed(Transaction& tx, const ChainId& id) {
   const std::optional<Chain> chain = co_await tx.find_chain(id);
   if (!chain || chain->archived_at || chain->status != ChainStatus::failed) co_return;
@@ -361,7 +367,7 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
   check_limit(page.limit);
   check_deadline(context, clock_, "list_sessions");
   ListQuery query;
-  query.user = std::move(filter.user);
+  query.user = filter.user;
   if (filter.state) query.state = std::string(to_string(*filter.state));
   if (page.cursor) query.after = decode_position(ListKind::sessions, *page.cursor);
   query.limit = page.limit;
@@ -374,7 +380,8 @@ Task<Page<Session>> Storage::list_sessions(SessionFilter filter, PageQuery page,
   for (const ListedSession& item : found.items) {
     if (item.activity.expires <= now) continue;
     try {
-      result.items.push_back(decode_session(item.id, item.record, item.activity, "list_sessions"));
+      Session session = decode_session(item.id, item.record, item.activity, "list_sessions");
+      if (still_fits(session, filter)) result.items.push_back(std::move(session));
     } catch (const StorageError& error) {
       result.corrupt.push_back(error);
     }

@@ -343,6 +343,23 @@ TEST_F(SessionLists, ComeByUserAndStateNewestActivityFirst) {
   EXPECT_EQ(pages({.user = user("eve"), .state = {}}, 10), std::vector<std::string>{""});
 }
 
+// The driver found it in its index before it changed, and read it after.
+TEST_F(SessionLists, PassOverWhatNoLongerFitsTheFilter) {
+  for (const char* name : {"a", "b", "c"}) make_session(name);
+  const auto change_record = [&](const char* name, const auto& change) {
+    Session session = *get(session_id(name));
+    change(session);
+    std::string text;
+    schema::schema_of<Session>().encode(session, schema::Form::stored, text);
+    plant(session_id(name), session_record, text);
+  };
+  change_record("a", [](Session& session) { session.state = SessionState::paused; });
+  change_record("b", [](Session& session) { session.user_id = user("bob"); });
+  EXPECT_EQ(pages({.user = {}, .state = SessionState::active}, 10),
+            std::vector<std::string>{"b c "});
+  EXPECT_EQ(pages({.user = user("ann"), .state = {}}, 10), std::vector<std::string>{"a c "});
+}
+
 TEST_F(SessionLists, StayStableWhileSessionsComeAndGo) {
   for (char name = 'a'; name <= 'h'; ++name) {
     make_session(std::string(1, name));
