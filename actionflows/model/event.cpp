@@ -76,7 +76,8 @@ const schema::Schema<Event>& schema::schema_of<Event>() {
       field("actor", &Event::actor, text().max(max_name)),
       field("chainId", &Event::chain_id, identifier()),
       field("stepId", &Event::step_id, identifier()),
-      field("operationId", &Event::operation_id, text().min(1).max(200)).beside(),
+      field("operationId", &Event::operation_id, text().min(1).max_bytes(max_operation_id))
+          .beside(),
       field("data", &Event::data, free_any())
           .describe("The whole record when one was created, what changed when one was updated.")));
   return schema;

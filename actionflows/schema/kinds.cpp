@@ -88,6 +88,13 @@ Text Text::max(std::size_t n) const {
   return changed;
 }
 
+Text Text::max_bytes(std::size_t n) const {
+  Text changed = *this;
+  changed.max_bytes_ = n;
+  changed.max_ = std::min(max_, n);
+  return changed;
+}
+
 Text Text::no_nul() const {
   Text changed = *this;
   changed.no_nul_ = true;
@@ -114,7 +121,12 @@ void Text::check_slowly(json::Report& report, std::string_view text) const {
   const auto issue = [&](IssueCode code, const std::string& expected) {
     report.add(code, "must be " + expected, expected, counted(length, "character"));
   };
-  if (length > max_) issue(IssueCode::too_big, "at most " + counted(max_, "character"));
+  if (length > max_) {
+    issue(IssueCode::too_big, "at most " + counted(max_, "character"));
+  } else if (text.size() > max_bytes_) {
+    const std::string expected = "at most " + counted(max_bytes_, "byte");
+    report.add(IssueCode::too_big, "must be " + expected, expected, counted(text.size(), "byte"));
+  }
   if (length < min_) issue(IssueCode::too_small, "at least " + counted(min_, "character"));
   if (no_nul_ && text.find('\0') != std::string_view::npos) {
     report.add(IssueCode::invalid_string, "must not contain the character U+0000");

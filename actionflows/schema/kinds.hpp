@@ -44,6 +44,8 @@ class Text {
   [[nodiscard]] Text min(std::size_t n) const;
   [[nodiscard]] Text max(std::size_t n) const;
   // Refuses U+0000.
+  // The same in bytes of UTF-8, which bounds the characters too.
+  [[nodiscard]] Text max_bytes(std::size_t n) const;
   [[nodiscard]] Text no_nul() const;
 
   void read(json::Reader& reader, json::Value& value, std::string& out) const;
@@ -62,6 +64,7 @@ class Text {
   std::size_t min_ = 0;
   std::size_t max_ = std::numeric_limits<std::size_t>::max();
   bool no_nul_ = false;
+  std::size_t max_bytes_ = std::numeric_limits<std::size_t>::max();  // if set, max_ is no greater
 };
 
 // A whole number in any integer type, within what JavaScript can hold: +-(2^53 - 1).

@@ -103,6 +103,16 @@ TEST(Text, CountsCodePoints) {
   EXPECT_EQ(issues<std::string>(text().max(0), R"("")"), Lines());
 }
 
+TEST(Text, CountsBytesWhereAsked) {
+  const auto kind = text().max_bytes(4);
+  EXPECT_EQ(issues<std::string>(kind, R"("éé")"), Lines());
+  EXPECT_EQ(issues<std::string>(kind, R"("éé1")"),
+            Lines{"too_big at it: must be at most 4 bytes (at most 4 bytes, 5 bytes)"});
+  EXPECT_EQ(issues<std::string>(kind, R"("12345")"),
+            Lines{"too_big at it: must be at most 4 characters (at most 4 characters, 5 "
+                  "characters)"});
+}
+
 TEST(Text, RefusesNulWhereAsked) {
   const Lines refused = {"invalid_string at it: must not contain the character U+0000"};
   EXPECT_EQ(issues<std::string>(text().no_nul(), R"("a\u0000")"), refused);

@@ -1,6 +1,7 @@
 #include "actionflows/storage/commit_checks.hpp"
 
 #include "actionflows/base/error.hpp"
+#include "actionflows/model/limits.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -12,11 +13,11 @@ void check_shape(const Commit& commit) {
     throw failure(ErrorCode::invalid, why, "commit", commit.session.str());
   };
   if (commit.session.empty()) invalid("a commit names its session");
-  if (commit.operation_id.empty() || commit.operation_id.size() > 200)
+  if (commit.operation_id.empty() || commit.operation_id.size() > max_operation_id)
     invalid("an operation id has 1-200 bytes");
   if (commit.events.empty()) invalid("a commit has at least one event");
   for (const NewEvent& event : commit.events)
-    if (event.operation_id.size() > 200) invalid("an operation id has 1-200 bytes");
+    if (event.operation_id.size() > max_operation_id) invalid("an operation id has 1-200 bytes");
   for (std::size_t i = 0; i < commit.puts.size(); ++i) {
     const Put& put = commit.puts[i];
     if (put.version <= put.expected_version) invalid("a version must grow");

@@ -1,6 +1,7 @@
 #include "actionflows/storage/context.hpp"
 
 #include "actionflows/base/error.hpp"
+#include "actionflows/model/limits.hpp"
 #include "actionflows/schema/object.hpp"
 
 #include <utility>
@@ -9,10 +10,10 @@ namespace actionflows {
 
 template <>
 const schema::Schema<Context>& schema::schema_of<Context>() {
-  static const auto& schema =
-      *new auto(object<Context>("Context", "What a call is told beside its arguments.",
-                                field("actor", &Context::actor, text().max(500)),
-                                field("operationId", &Context::operation_id, text().max(200))));
+  static const auto& schema = *new auto(object<Context>(
+      "Context", "What a call is told beside its arguments.",
+      field("actor", &Context::actor, text().max(max_name)),
+      field("operationId", &Context::operation_id, text().max_bytes(max_operation_id))));
   return schema;
 }
 

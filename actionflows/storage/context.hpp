@@ -26,7 +26,7 @@ struct CallReport {
 //     co_await storage.update_session(id, update, context);
 struct Context {
   std::string actor;  // who asks: stands in the events; at most 500 characters
-  // 1-200 characters; makes the call safe to repeat. A call that asks for something else under the
+  // 1-200 bytes; makes the call safe to repeat. A call that asks for something else under the
   // same one is a `conflict`. Empty: one is minted.
   std::string operation_id;
   std::optional<Clock::Monotonic> deadline;  // past it the call ends with `timeout`

@@ -450,6 +450,13 @@ TEST_F(Contexts, AreCheckedBeforeAnythingIsDone) {
   EXPECT_EQ(error.code(), ErrorCode::invalid);
   EXPECT_EQ(paths_of(error), (std::vector<std::string>{"actor", "operationId"}));
   EXPECT_EQ(get(session_id("s")), std::nullopt);
+  // By the measure of the drivers, which know no characters.
+  context = with_operation("a");
+  for (int i = 0; i < 100; ++i) context.operation_id += "é";
+  EXPECT_EQ(paths_of(error_of(storage().create_session(user("ann"), {}, session_id("s"), context))),
+            std::vector<std::string>{"operationId"});
+  context.operation_id.erase(0, 1);
+  run(storage().create_session(user("ann"), {}, session_id("s"), context));
 }
 
 TEST_F(Contexts, EndACallWhoseDeadlineHasPassed) {
