@@ -19,7 +19,7 @@ void Report::add(IssueCode code, std::string message, std::string expected, std:
 }
 
 void Report::add(Issue issue) {
-  if (count() > max_issues) return;
+  if (full()) return;
   if (count() == max_issues) {
     issues_->push_back(
         {.path = {},
@@ -47,6 +47,18 @@ Path Report::path() const {
   std::reverse(path.begin(), path.end());
   return path;
 }
+
+Within::Within(Report& report, std::string_view key)
+    : report_(report), place_{.parent = report.place(), .key = key, .index = 0} {
+  report_.move_to(&place_);
+}
+
+Within::Within(Report& report, std::size_t index)
+    : report_(report), place_{.parent = report.place(), .key = {}, .index = index} {
+  report_.move_to(&place_);
+}
+
+Within::~Within() { report_.move_to(place_.parent); }
 
 std::string shortened(std::string_view text, std::size_t max_bytes) {
   if (text.size() <= max_bytes) return std::string(text);

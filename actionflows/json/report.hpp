@@ -20,7 +20,7 @@ struct Place {
   std::size_t index = 0;  // the position in an array
 };
 
-// Makes `place` the current one for as long as it lives.
+// Collects issues. Those beyond the bound are not kept: in their place stands one that says so.
 class Report {
  public:
   // Issues are appended to `issues`, which must outlive this object.
@@ -35,6 +35,8 @@ class Report {
 
   [[nodiscard]] std::size_t count() const noexcept { return issues_->size() - first_; }
   [[nodiscard]] bool clean() const noexcept { return count() == 0; }
+  // Nothing that is added any more will be kept: there is no use in looking on.
+  [[nodiscard]] bool full() const noexcept { return count() > max_issues; }
 
   // The way from the root to the current place. Long names are cut.
   [[nodiscard]] Path path() const;
@@ -48,6 +50,21 @@ class Report {
   Issues* issues_ = nullptr;
   std::size_t first_ = 0;
   const Place* place_ = nullptr;
+};
+
+// Makes a member or an element of the current place the current one for as long as it lives. The
+// name must outlive it.
+class Within {
+ public:
+  Within(Report& report, std::string_view key);
+  Within(Report& report, std::size_t index);
+  Within(const Within&) = delete;
+  Within& operator=(const Within&) = delete;
+  ~Within();
+
+ private:
+  Report& report_;
+  const Place place_;
 };
 
 // `text` cut to at most `max_bytes` bytes, at the end of a character, with "..." where it was cut.

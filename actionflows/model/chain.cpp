@@ -1,6 +1,7 @@
 #include "actionflows/model/chain.hpp"
 
 #include "actionflows/model/limits.hpp"
+#include "actionflows/model/rules.hpp"
 #include "actionflows/schema/object.hpp"
 
 namespace actionflows {
@@ -64,7 +65,10 @@ const schema::Schema<ChainData>& schema::schema_of<ChainData>() {
                         field("steps", &ChainData::steps,
                               array(object_of<StepData>(Form::create)).max(max_steps_at_creation))
                             .creation(optional_on_create)
-                            .describe("Numbered in their order, from 1.")));
+                            .describe("Numbered in their order, from 1."))
+          .check_on_create([](const ChainData& chain, json::Report& report) {
+            check_waits_among(chain.steps, report);
+          }));
   return schema;
 }
 

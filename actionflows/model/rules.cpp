@@ -150,23 +150,15 @@ ExecutionMode mode_of(std::span<const Step> steps) {
   return mode;
 }
 
-void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for, const Path& at,
-                     Issues& issues) {
-  for (std::size_t i = 0; i < waits_for.size(); ++i) {
-    const auto add = [&](std::string message) {
-      Issue issue;
-      issue.path = at;
-      issue.path.emplace_back(i);
-      issue.message = std::move(message);
-      issue.expected = "the number of an earlier step";
-      issue.received = std::to_string(waits_for[i]);
-      issues.push_back(std::move(issue));
-    };
-    if (waits_for[i] == 0 || waits_for[i] >= number)
-      add("step " + std::to_string(number) + " can only wait for earlier steps");
-    if (std::find(waits_for.begin(), waits_for.begin() + static_cast<std::ptrdiff_t>(i),
-                  waits_for[i]) != waits_for.begin() + static_cast<std::ptrdiff_t>(i))
-      add("is named twice");
+void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for,
+                     json::Report& report) {
+  const json::Within list(report, "waitsFor");
+  for (std::size_t i = 0; i < waits_for.size() && !report.full(); ++i) {
+    if (waits_for[i] < number) continue;
+    const json::Within item(report, i);
+    report.add(IssueCode::custom,
+               "step " + std::to_string(number) + " can only wait for earlier steps",
+               "the number of an earlier step", std::to_string(waits_for[i]));
   }
 }
 

@@ -2,10 +2,12 @@
 // follows its steps. No clock, no storage.
 #pragma once
 
+#include "actionflows/json/report.hpp"
 #include "actionflows/model/chain.hpp"
 #include "actionflows/model/session.hpp"
 #include "actionflows/model/step.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -65,9 +67,20 @@ void summarize(Chain& chain, std::span<const Step> steps);
 // The same from the present steps of a chain, in ascending order.
 [[nodiscard]] ExecutionMode mode_of(std::span<const Step> steps);
 
-// What is wrong with waiting for `waits_for` as step `number`: each must be an earlier step, each
-// only once. The issues' paths are below `at`.
-void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for, const Path& at,
-                     Issues& issues);
+// What is wrong with waiting for `waits_for` as step `number`: each must be an earlier step. Says
+// nothing of 0, which is the number of no step and refused as such. The issues' paths are below
+// "waitsFor".
+void check_waits_for(std::uint32_t number, std::span<const std::uint32_t> waits_for,
+                     json::Report& report);
+
+// The same of steps that are numbered in their order, from 1; below "steps".
+template <class StepLike>
+void check_waits_among(const std::vector<StepLike>& steps, json::Report& report) {
+  const json::Within list(report, "steps");
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const json::Within item(report, i);
+    check_waits_for(static_cast<std::uint32_t>(i + 1), steps[i].waits_for, report);
+  }
+}
 
 }  // namespace actionflows

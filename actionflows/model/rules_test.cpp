@@ -160,14 +160,15 @@ TEST(ExecutionModeRule, LooksPastDeletedSteps) {
             ExecutionMode::mixed);
 }
 
-TEST(WaitsFor, NamesEverythingThatIsWrong) {
+TEST(WaitsFor, MayNameEarlierStepsOnly) {
   Issues issues;
-  const std::vector<std::uint32_t> waits{1, 3, 1, 0};
-  check_waits_for(3, waits, {std::string("waitsFor")}, issues);
-  ASSERT_EQ(issues.size(), 3u);
-  EXPECT_EQ(to_string(issues[0].path), "waitsFor[1]");
-  EXPECT_EQ(to_string(issues[1].path), "waitsFor[2]");
-  EXPECT_EQ(to_string(issues[2].path), "waitsFor[3]");
+  json::Report report(issues);
+  check_waits_among(std::vector{step(1, pending), step(2, pending, {1, 2}), step(3, pending, {9})},
+                    report);
+  ASSERT_EQ(issues.size(), 2u);
+  EXPECT_EQ(to_string(issues[0].path), "steps[1].waitsFor[1]");
+  EXPECT_EQ(issues[0].message, "step 2 can only wait for earlier steps");
+  EXPECT_EQ(to_string(issues[1].path), "steps[2].waitsFor[0]");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "actionflows/base/names.hpp"
 #include "actionflows/model/limits.hpp"
+#include "actionflows/model/rules.hpp"
 #include "actionflows/schema/object.hpp"
 
 namespace actionflows {
@@ -40,7 +41,7 @@ auto inputs() {
 }
 auto waits_for() {
   return field("waitsFor", &StepData::waits_for,
-               schema::array(schema::integer().min(1)).max(max_waits))
+               schema::distinct(schema::array(schema::integer().min(1)).max(max_waits)))
       .creation(optional_on_create)
       .describe("Numbers of earlier steps of the chain that must end well before this one starts.");
 }
@@ -69,29 +70,33 @@ const schema::Schema<StepData>& schema::schema_of<StepData>() {
 
 template <>
 const schema::Schema<Step>& schema::schema_of<Step>() {
-  static const auto& schema = *new auto(object<Step>(
-      "Step", "One action of a chain.", field("stepId", &Step::step_id, identifier()),
-      field("chainId", &Step::chain_id, identifier()),
-      field("sessionId", &Step::session_id, identifier()),
-      field("number", &Step::number, integer().min(1))
-          .describe("Its place in the chain, from 1; never reused."),
-      action(), model(), description(), inputs(), waits_for(),
-      field("status", &Step::status, enumeration(step_status_names)),
-      field("attempt", &Step::attempt, integer()).describe("How often it was started."),
-      field("startedAt", &Step::started_at, timestamp()),
-      field("completedAt", &Step::completed_at, timestamp())
-          .describe("When it ended, in whatever way."),
-      field("durationMs", &Step::duration_ms, integer())
-          .describe("Absent when it is not known or the clock ran backwards in between."),
-      field("result", &Step::result, free_any())
-          .describe("Free-form; kept byte for byte. null is the same as none."),
-      field("error", &Step::error, text().max(max_error_text)),
-      field("learning", &Step::learning, text().max(max_text)).writable(), step_metadata(),
-      field("createdAt", &Step::created_at, timestamp()),
-      field("updatedAt", &Step::updated_at, timestamp()),
-      field("version", &Step::version, integer().min(1))
-          .beside()
-          .describe("Grows by one with each change of the record; the ETag.")));
+  static const auto& schema = *new auto(
+      object<Step>(
+          "Step", "One action of a chain.", field("stepId", &Step::step_id, identifier()),
+          field("chainId", &Step::chain_id, identifier()),
+          field("sessionId", &Step::session_id, identifier()),
+          field("number", &Step::number, integer().min(1))
+              .describe("Its place in the chain, from 1; never reused."),
+          action(), model(), description(), inputs(), waits_for(),
+          field("status", &Step::status, enumeration(step_status_names)),
+          field("attempt", &Step::attempt, integer()).describe("How often it was started."),
+          field("startedAt", &Step::started_at, timestamp()),
+          field("completedAt", &Step::completed_at, timestamp())
+              .describe("When it ended, in whatever way."),
+          field("durationMs", &Step::duration_ms, integer())
+              .describe("Absent when it is not known or the clock ran backwards in between."),
+          field("result", &Step::result, free_any())
+              .describe("Free-form; kept byte for byte. null is the same as none."),
+          field("error", &Step::error, text().max(max_error_text)),
+          field("learning", &Step::learning, text().max(max_text)).writable(), step_metadata(),
+          field("createdAt", &Step::created_at, timestamp()),
+          field("updatedAt", &Step::updated_at, timestamp()),
+          field("version", &Step::version, integer().min(1))
+              .beside()
+              .describe("Grows by one with each change of the record; the ETag."))
+          .check([](const Step& step, json::Report& report) {
+            if (step.number != 0) check_waits_for(step.number, step.waits_for, report);
+          }));
   return schema;
 }
 

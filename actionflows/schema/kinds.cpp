@@ -277,6 +277,8 @@ std::string FreeAny::json_schema(std::string_view description, bool) const {
   return out += '}';
 }
 
+std::string json_unique(std::string array) { return array.insert(1, R"("uniqueItems":true,)"); }
+
 std::string name_of_form(std::string_view name, Form form) {
   return std::string(name) + (form == Form::create ? "Create" : "");
 }

@@ -29,6 +29,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -43,9 +44,9 @@ class Text {
  public:
   [[nodiscard]] Text min(std::size_t n) const;
   [[nodiscard]] Text max(std::size_t n) const;
-  // Refuses U+0000.
   // The same in bytes of UTF-8, which bounds the characters too.
   [[nodiscard]] Text max_bytes(std::size_t n) const;
+  // Refuses U+0000.
   [[nodiscard]] Text no_nul() const;
 
   void read(json::Reader& reader, json::Value& value, std::string& out) const;
@@ -63,8 +64,8 @@ class Text {
 
   std::size_t min_ = 0;
   std::size_t max_ = std::numeric_limits<std::size_t>::max();
-  bool no_nul_ = false;
   std::size_t max_bytes_ = std::numeric_limits<std::size_t>::max();  // if set, max_ is no greater
+  bool no_nul_ = false;
 };
 
 // A whole number in any integer type, within what JavaScript can hold: +-(2^53 - 1).
@@ -345,6 +346,64 @@ class Array {
   std::size_t max_ = unbounded;
 };
 
+// {"uniqueItems":true, ...} of an array's JSON Schema.
+std::string json_unique(std::string array);
+
+// An array in which no element stands twice; elements have an order.
+template <class ArrayKind>
+class Distinct : public ArrayKind {
+ public:
+  explicit Distinct(ArrayKind kind) : ArrayKind(std::move(kind)) {}
+
+  template <class Elements>
+    requires requires(const ArrayKind& kind) { kind.template fitted<Elements>(); }
+  [[nodiscard]] Distinct fitted() const {
+    return Distinct(ArrayKind::template fitted<Elements>());
+  }
+
+  template <class Element>
+  void read(json::Reader& reader, json::Value& value, std::vector<Element>& out) const {
+    const std::size_t before = reader.count();
+    ArrayKind::read(reader, value, out);
+    check_distinct(reader, out, reader.count() == before);
+  }
+  template <class Element>
+  void check(json::Report& report, const std::vector<Element>& elements) const {
+    const std::size_t before = report.count();
+    ArrayKind::check(report, elements);
+    check_distinct(report, elements, report.count() == before);
+  }
+  [[nodiscard]] std::string json_schema(std::string_view description, bool nullable) const {
+    return json_unique(ArrayKind::json_schema(description, nullable));
+  }
+
+ private:
+  // An element that does not fit holds its default, which says nothing of what was given.
+  template <class Element>
+  static void check_distinct(json::Report& report, const std::vector<Element>& elements,
+                             bool all_fit) {
+    const auto ascending = std::adjacent_find(
+        elements.begin(), elements.end(), [](const auto& a, const auto& b) { return !(a < b); });
+    if (ascending == elements.end()) return;  // nearly always
+    std::vector<std::size_t> order(elements.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::tie(elements[a], a) < std::tie(elements[b], b);
+    });
+    std::vector<std::size_t> repeated;
+    for (std::size_t i = 1; i < order.size(); ++i) {
+      const Element& element = elements[order[i]];
+      if (element == elements[order[i - 1]] && (all_fit || element != Element()))
+        repeated.push_back(order[i]);
+    }
+    std::sort(repeated.begin(), repeated.end());
+    for (const std::size_t index : repeated) {
+      const json::Within item(report, index);
+      report.add(IssueCode::custom, "stands there twice", "distinct items");
+    }
+  }
+};
+
 // "Session", "SessionCreate"
 std::string name_of_form(std::string_view name, Form form);
 // {"$ref":"#/components/schemas/Session"}, with what belongs beside it.
@@ -403,6 +462,11 @@ Enumeration<Enum> enumeration(std::initializer_list<std::pair<std::string_view, 
 template <class Item>
 Array<Item> array(Item item) {
   return Array<Item>(std::move(item));
+}
+
+template <class ArrayKind>
+Distinct<ArrayKind> distinct(ArrayKind kind) {
+  return Distinct<ArrayKind>(std::move(kind));
 }
 
 template <class T>

@@ -306,6 +306,24 @@ TEST(Array, KeepsOrderAndPlaces) {
                    "too_big at it: must have at most 3 items (at most 3 items, 4 items)"}));
 }
 
+TEST(Distinct, NamesEachElementThatStoodThereBefore) {
+  using Numbers = std::vector<std::uint32_t>;
+  const auto kind = distinct(array(integer().min(1)).max(5));
+  const auto twice = [](std::size_t index) {
+    return "custom at it[" + std::to_string(index) + "]: stands there twice (distinct items, )";
+  };
+  EXPECT_EQ(value<Numbers>(kind, "[3, 1,2]"), (Numbers{3, 1, 2}));
+  EXPECT_EQ(issues<Numbers>(kind, "[7,1,7,1,7]"), (Lines{twice(2), twice(3), twice(4)}));
+  EXPECT_EQ(issues_of_value<Numbers>(kind, {2, 2, 1}), Lines{twice(1)});
+  // What does not fit is not taken for a repetition.
+  EXPECT_EQ(
+      issues<Numbers>(kind, R"([5,"x",null,5])"),
+      (Lines{"invalid_type at it[1]: must be an integer, not a string (integer, string)",
+             "invalid_type at it[2]: must be an integer, not null (integer, null)", twice(3)}));
+  EXPECT_TRUE(kind.json_schema("Some.", false).starts_with(R"({"uniqueItems":true,"type":"array")"))
+      << kind.json_schema("Some.", false);
+}
+
 TEST(Array, ChecksWhatItNoLongerKeeps) {
   using Numbers = std::vector<std::uint32_t>;
   EXPECT_TRUE(issues<Numbers>(array(integer()).max(1), "[1,2,tru]")[0].starts_with(

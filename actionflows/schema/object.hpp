@@ -195,7 +195,7 @@ std::string typescript_member(std::string_view name, std::string_view descriptio
 template <class T, class... Fields>
 class ObjectSchema final : public Schema<T> {
  public:
-  using Check = void (*)(const T&, Issues&);
+  using Check = void (*)(const T&, json::Report&);
 
   ObjectSchema(std::string_view name, std::string_view description, Fields... fields)
       : name_(name), description_(description), fields_(std::move(fields)...) {
@@ -209,9 +209,10 @@ class ObjectSchema final : public Schema<T> {
     });
   }
 
-  // Rules between fields, for whole records (forms full and stored); run only once all fields are
-  // valid by themselves. Paths of its issues start at this object. It must not keep what it is
-  // given.
+  // Rules between fields, for whole records (forms full and stored). They run whatever else is
+  // wrong, so that all issues come at once: a field that is missing or does not fit holds its
+  // default or a part of what it should, and a rule says nothing of a default. Paths of its issues
+  // start at this object. It must not keep what it is given.
   [[nodiscard]] ObjectSchema check(Check rule) && {
     checks_.push_back(rule);
     return std::move(*this);
@@ -346,7 +347,6 @@ class ObjectSchema final : public Schema<T> {
   }
 
   void check_value(json::Report& report, const T& value, Form form) const override {
-    const std::size_t before = report.count();
     json::Place place{.parent = report.place(), .key = "", .index = 0};
     report.move_to(&place);
     each([&](const auto& field, std::uint64_t) {
@@ -355,7 +355,7 @@ class ObjectSchema final : public Schema<T> {
       check_field(report, field, value, form);
     });
     report.move_to(place.parent);
-    if (report.count() == before) run_checks(report, value, form);
+    run_checks(report, value, form);
   }
 
  private:
@@ -422,11 +422,7 @@ class ObjectSchema final : public Schema<T> {
   }
 
   void run_checks(json::Report& report, const T& value, Form form) const {
-    const auto& rules = form == Form::create ? create_checks_ : checks_;
-    if (rules.empty()) return;
-    Issues issues;
-    for (const Check rule : rules) rule(value, issues);
-    for (Issue& issue : issues) report.add(std::move(issue));
+    for (const Check rule : form == Form::create ? create_checks_ : checks_) rule(value, report);
   }
 
   bool read(std::string_view text, Form form, T& out, Issues& issues,
@@ -452,7 +448,6 @@ class ObjectSchema final : public Schema<T> {
   // `source` is a json::Value or the root.
   template <class Source>
   void read_record(json::Reader& reader, Source& source, Form form, T& out) const {
-    const std::size_t before = reader.count();
     const Masks& masks = masks_[index(form)];
     detail::Reading reading{.accepted = masks.accepted, .refusal = detail::refusal_of(form)};
     {
@@ -462,7 +457,7 @@ class ObjectSchema final : public Schema<T> {
       if (missing != 0) report_missing(reader, members, missing);
     }
     reading.report(reader);
-    if (reader.count() == before) run_checks(reader, out, form);
+    run_checks(reader, out, form);
   }
 
   void report_missing(json::Reader& reader, json::Members& members, std::uint64_t missing) const {

@@ -257,10 +257,13 @@ TEST(Forms, CreateLeavesOutDefaultsOnEncoding) {
 TEST(Forms, HaveTheirOwnRulesBetweenFields) {
   const std::string early =
       with(session_text, "\"chainCount\"", R"("completedAt":"2026-02-11T20:31:53Z","chainCount")");
-  const Lines refused = {"custom at completedAt: must only stand in a completed session"};
+  const Lines refused = {"custom at completedAt: must not stand in a paused session"};
   EXPECT_EQ(issues(early), refused);
   EXPECT_EQ(issues(with(early, "paused", "completed")), Lines());
-  // Only once the fields are valid by themselves.
+  // Beside what else is wrong; but of a field that does not fit a rule knows nothing.
+  EXPECT_EQ(issues(with(early, "\"ada\"", "7")),
+            (Lines{"invalid_type at userId: must be a string, not a number (string, number)",
+                   refused[0]}));
   EXPECT_EQ(issues(with(early, "paused", "pause")).size(), 1U);
   Session value = session();
   value.completed_at = value.created_at;
@@ -325,12 +328,13 @@ struct Envelope {
 };
 
 TEST(Nested, ARuleMayDecode) {
-  const auto schema = object<Envelope>("Envelope", "", field("inner", &Envelope::inner, text()))
-                          .check([](const Envelope& envelope, Issues& issues) {
-                            if (!sessions().decode(envelope.inner, Form::full,
-                                                   *std::make_unique<Session>(), issues))
-                              issues.resize(1);
-                          });
+  const auto schema =
+      object<Envelope>("Envelope", "", field("inner", &Envelope::inner, text()))
+          .check([](const Envelope& envelope, json::Report& report) {
+            Issues found;
+            if (!sessions().decode(envelope.inner, Form::full, *std::make_unique<Session>(), found))
+              report.add(std::move(found[0]));
+          });
   std::string good = R"({"inner":)";
   json::append_string(good, session_text);
   good += "}";

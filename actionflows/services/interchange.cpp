@@ -2,6 +2,7 @@
 
 #include "actionflows/base/encoding.hpp"
 #include "actionflows/base/error.hpp"
+#include "actionflows/json/report.hpp"
 #include "actionflows/json/writer.hpp"
 #include "actionflows/model/limits.hpp"
 #include "actionflows/model/rules.hpp"
@@ -116,7 +117,7 @@ const Schema<RunStep>& schema_of<RunStep>() {
   static const auto& schema = *new auto(object<RunStep>(
       "RunStep", "", field("action", &RunStep::action, text().min(1).max(max_name)),
       field("inputs", &RunStep::inputs, nullable(free_object())),
-      field("waitsFor", &RunStep::waits_for, array(integer().min(1)).max(max_waits)),
+      field("waitsFor", &RunStep::waits_for, distinct(array(integer().min(1)).max(max_waits))),
       field("status", &RunStep::status, ended_names()),
       field("startedAt", &RunStep::started_at, nullable(timestamp())),
       field("completedAt", &RunStep::completed_at, nullable(timestamp())),
@@ -127,10 +128,14 @@ const Schema<RunStep>& schema_of<RunStep>() {
 
 template <>
 const Schema<RunChain>& schema_of<RunChain>() {
-  static const auto& schema = *new auto(object<RunChain>(
-      "RunChain", "", field("title", &RunChain::title, text().min(1).max(max_title)),
-      field("source", &RunChain::source, enumeration(chain_source_names)),
-      field("steps", &RunChain::steps, array(object_of<RunStep>()).max(max_steps_at_creation))));
+  static const auto& schema = *new auto(
+      object<RunChain>(
+          "RunChain", "", field("title", &RunChain::title, text().min(1).max(max_title)),
+          field("source", &RunChain::source, enumeration(chain_source_names)),
+          field("steps", &RunChain::steps, array(object_of<RunStep>()).max(max_steps_at_creation)))
+          .check([](const RunChain& chain, json::Report& report) {
+            check_waits_among(chain.steps, report);
+          }));
   return schema;
 }
 
@@ -204,7 +209,6 @@ class RunImage {
     const Session created = image_.session;
     tell("session:created", std::nullopt, stored(created));
     for (RunChain& chain : run_.chains) add_chain(chain);
-    check();
 
     Session& session = image_.session;
     session.state = SessionState::completed;
@@ -270,10 +274,6 @@ class RunImage {
     std::vector<Step> steps;
     for (RunStep& step : run.steps) {
       const auto step_number = static_cast<std::uint32_t>(steps.size() + 1);
-      check_waits_for(step_number, step.waits_for,
-                      {std::string("chains"), std::size_t{number - 1}, std::string("steps"),
-                       std::size_t{step_number - 1}, std::string("waitsFor")},
-                      issues_);
       steps.push_back(make_step(chain, step_number, step));
       chain.execution_mode = mode_with(chain.execution_mode, step_number, steps.back().waits_for);
       if (step.started_at && (!chain.started_at || *step.started_at < *chain.started_at))
@@ -336,14 +336,9 @@ class RunImage {
     image_.events.push_back(std::move(event));
   }
 
-  void check() {
-    if (!issues_.empty()) throw invalid_input(std::move(issues_), "import");
-  }
-
   RunLine run_;
   const Timestamp now_;
   SessionImage image_;
-  Issues issues_;
 };
 
 // Without the whitespace around it, which belongs to the line's transport.

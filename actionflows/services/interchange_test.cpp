@@ -2,6 +2,7 @@
 
 #include "actionflows/base/error.hpp"
 #include "actionflows/base/fake_clock.hpp"
+#include "actionflows/json/report.hpp"
 #include "actionflows/services/event_log.hpp"
 #include "actionflows/services/session_service.hpp"
 #include "actionflows/services/step_service.hpp"
@@ -177,11 +178,12 @@ TEST_F(Interchange, ARunThatHasExpiredIsStillThere) {
 TEST_F(Interchange, ABadLineNamesAllThatIsWrong) {
   try {
     image(R"({"session":{"user":"a b"},"chains":[{"title":"","source":"odd","steps":[)"
-          R"({"action":"x","waitsFor":[],"status":"running"}]}]})");
+          R"({"action":"x","waitsFor":[1],"status":"running"}]}]})");
     FAIL();
   } catch (const StorageError& error) {
     EXPECT_EQ(error.code(), ErrorCode::invalid);
-    EXPECT_EQ(error.issues.size(), 4u);
+    EXPECT_EQ(error.issues.size(), 5u);
+    EXPECT_EQ(to_string(error.issues.back().path), "chains[0].steps[0].waitsFor[0]");
   }
 }
 
@@ -193,6 +195,19 @@ TEST_F(Interchange, AStepMayOnlyWaitForEarlierOnes) {
   } catch (const StorageError& error) {
     ASSERT_EQ(error.issues.size(), 1u);
     EXPECT_EQ(to_string(error.issues[0].path), "chains[0].steps[0].waitsFor[0]");
+  }
+}
+
+TEST_F(Interchange, ALineWithEndlessIssuesNamesSomeOfThem) {
+  std::string line = R"({"session":{},"chains":[{"title":"t","source":"flow","steps":[)";
+  for (int i = 0; i < 500; ++i)
+    line += R"({"action":"x","waitsFor":[900,901,900],"status":"completed"},)";
+  line.back() = ']';
+  try {
+    image(line + "}]}");
+    FAIL();
+  } catch (const StorageError& error) {
+    EXPECT_EQ(error.issues.size(), json::max_issues + 1);
   }
 }
 

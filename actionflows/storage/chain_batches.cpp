@@ -5,12 +5,6 @@
 #include <utility>
 
 namespace actionflows {
-namespace {
-
-// Half of what one event may be, because one step can be nearly as large as that.
-constexpr std::size_t max_batch = std::size_t{1} << 20;
-
-}  // namespace
 
 template <>
 const schema::Schema<ChainBatch>& schema::schema_of<ChainBatch>() {
@@ -29,7 +23,7 @@ std::vector<std::string> chain_batches(std::string_view chain,
   std::string_view before_step = ",\"steps\":[";
   std::string_view end = "}";
   for (const std::string_view step : steps) {
-    if (batch.size() + step.size() > max_batch) {
+    if (batch.size() + step.size() > max_chain_batch) {
       batch += end;
       batches.push_back(std::exchange(batch, "{"));
       before_step = "\"steps\":[";

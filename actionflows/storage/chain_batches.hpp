@@ -5,6 +5,7 @@
 #include "actionflows/model/chain.hpp"
 #include "actionflows/schema/schema.hpp"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,8 +24,11 @@ template <>
 const Schema<ChainBatch>& schema_of<ChainBatch>();
 }  // namespace schema
 
-// The data of all of them, in order, from the records' stored bytes. Each is at most 1 MiB, or
-// holds a single record.
+// Half of what one event may be, because one step can be nearly as large as that.
+inline constexpr std::size_t max_chain_batch = std::size_t{1} << 20;
+
+// The data of all of them, in order, from the records' stored bytes. Each is at most
+// max_chain_batch bytes, or holds a single record.
 std::vector<std::string> chain_batches(std::string_view chain,
                                        const std::vector<std::string_view>& steps);
 

@@ -1,5 +1,6 @@
 // Storage's functions for chains and steps.
 #include "actionflows/base/error.hpp"
+#include "actionflows/json/report.hpp"
 #include "actionflows/model/rules.hpp"
 #include "actionflows/storage/chain_batches.hpp"
 #include "actionflows/storage/storage.hpp"
@@ -44,19 +45,19 @@ bool tells_of_chain(const Storage::Outcome& outcome, const ChainData& data,
   return true;
 }
 
-// What is wrong with waiting, as step `number`, for steps that were deleted.
+// What is wrong with waiting, as step `number`, for steps that were deleted. `steps` are the
+// present ones, in ascending order.
 void check_present(std::uint32_t number, const std::vector<std::uint32_t>& waits_for,
-                   const std::vector<Step>& steps, Issues& issues) {
-  for (std::size_t i = 0; i < waits_for.size(); ++i) {
-    const bool present = std::any_of(steps.begin(), steps.end(),
-                                     [&](const Step& step) { return step.number == waits_for[i]; });
-    if (present || waits_for[i] >= number) continue;
-    Issue issue;
-    issue.path = {std::string("waitsFor"), i};
-    issue.message = "step " + std::to_string(waits_for[i]) + " was deleted";
-    issue.expected = "the number of a present step";
-    issue.received = std::to_string(waits_for[i]);
-    issues.push_back(std::move(issue));
+                   const std::vector<Step>& steps, json::Report& report) {
+  const auto before = [](const Step& step, std::uint32_t other) { return step.number < other; };
+  const json::Within list(report, "waitsFor");
+  for (std::size_t i = 0; i < waits_for.size() && !report.full(); ++i) {
+    if (waits_for[i] >= number) continue;
+    const auto found = std::lower_bound(steps.begin(), steps.end(), waits_for[i], before);
+    if (found != steps.end() && found->number == waits_for[i]) continue;
+    const json::Within item(report, i);
+    report.add(IssueCode::custom, "step " + std::to_string(waits_for[i]) + " was deleted",
+               "the number of a present step", std::to_string(waits_for[i]));
   }
 }
 
@@ -116,12 +117,6 @@ Task<Chain> Storage::create_chain(const SessionId& session_id, ChainData data,
                                   const Context& context) {
   constexpr const char* operation = "create_chain";
   check_data(data, operation);
-  Issues issues;
-  for (std::size_t i = 0; i < data.steps.size(); ++i)
-    check_waits_for(static_cast<std::uint32_t>(i + 1), data.steps[i].waits_for,
-                    {std::string("steps"), i, std::string("waitsFor")}, issues);
-  if (!issues.empty()) throw invalid_input(std::move(issues), operation);
-
   Chain chain;
   Change change = [&](Transaction& tx) -> Task<void> {
     const Session before = co_await tx.session();
@@ -276,8 +271,9 @@ Task<Step> Storage::create_step(const ChainId& chain_id, StepData data, const Co
     if (look_at_all) steps = co_await tx.steps(before);
 
     Issues issues;
-    check_waits_for(number, data.waits_for, {std::string("waitsFor")}, issues);
-    if (before.deleted_steps > 0) check_present(number, data.waits_for, steps, issues);
+    json::Report report(issues);
+    check_waits_for(number, data.waits_for, report);
+    if (before.deleted_steps > 0) check_present(number, data.waits_for, steps, report);
     if (!issues.empty()) throw invalid_input(std::move(issues), operation, chain_id.str());
     step = make_step(chain_id, number, data);
     tx.create(step);

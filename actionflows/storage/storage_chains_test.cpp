@@ -1,6 +1,8 @@
 // Chains and steps through the typed interface.
+#include "actionflows/json/report.hpp"
 #include "tests/support/typed_storage.hpp"
 
+#include <numeric>
 #include <set>
 
 namespace actionflows {
@@ -50,16 +52,29 @@ TEST_F(Chains, AreRefusedWithEveryIssueOfChainAndSteps) {
   ChainData data;
   data.steps = {step_data(""), step_data("b")};
   data.steps[1].inputs = json::Raw::parse("7");
+  data.steps[1].waits_for = {1, 1, 2};
   const StorageError error = error_of(storage().create_chain(s, data));
   EXPECT_EQ(error.code(), ErrorCode::invalid);
   EXPECT_EQ(paths_of(error),
-            (std::vector<std::string>{"title", "steps[0].action", "steps[1].inputs"}));
-  const StorageError waits = error_of(storage().create_chain(s, chain_data({{1}, {}, {1, 1, 7}})));
-  EXPECT_EQ(paths_of(waits),
-            (std::vector<std::string>{"steps[0].waitsFor[0]", "steps[2].waitsFor[1]",
-                                      "steps[2].waitsFor[2]"}));
+            (std::vector<std::string>{"title", "steps[0].action", "steps[1].inputs",
+                                      "steps[1].waitsFor[1]", "steps[1].waitsFor[2]"}));
   EXPECT_EQ(get(s)->chain_count, 0u);
   EXPECT_EQ(events(s).size(), 1u);
+}
+
+// A small request must not be answered by megabytes.
+TEST_F(Chains, AreRefusedWithABoundedNumberOfIssues) {
+  std::vector<std::uint32_t> later(1'000);
+  std::iota(later.begin(), later.end(), 100);
+  const ChainData data = chain_data(std::vector(50, later));
+  EXPECT_EQ(error_of(storage().create_chain(s, data)).issues.size(), json::max_issues + 1);
+  const std::vector<std::uint32_t> same(1'000, 1);
+  const ChainData repeated = chain_data({{}, same, same});
+  EXPECT_EQ(error_of(storage().create_chain(s, repeated)).issues.size(), json::max_issues + 1);
+  make_chain(s, {{}});
+  const StorageError error = error_of(storage().create_step(c1, step_data("x", later)));
+  EXPECT_EQ(error.issues.size(), json::max_issues + 1);
+  EXPECT_EQ(get(c1)->step_count, 1u);
 }
 
 TEST_F(Chains, OfACompletedSessionAreRefused) {
@@ -240,6 +255,12 @@ TEST_F(Chains, GrowByOneStepAtATime) {
   run(storage().create_step(c1, step_data("free")));
   EXPECT_EQ(get(c1)->execution_mode, ExecutionMode::mixed);
   EXPECT_EQ(error_of(storage().create_step(ChainId(s, 2), data)).code(), ErrorCode::not_found);
+}
+
+TEST_F(Chains, RefuseStepsWithEveryIssueThatTheChainNeedNotTell) {
+  make_chain(s, {{}});
+  const StorageError error = error_of(storage().create_step(c1, step_data("", {1, 1})));
+  EXPECT_EQ(paths_of(error), (std::vector<std::string>{"action", "waitsFor[1]"}));
 }
 
 TEST_F(Chains, RefuseStepsThatWaitForLaterOrMissingOnes) {

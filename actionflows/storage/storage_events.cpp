@@ -1,9 +1,12 @@
 // Storage's functions for the event log, and for sessions as a whole: restoring, ending, upkeep.
 #include "actionflows/base/error.hpp"
+#include "actionflows/json/report.hpp"
 #include "actionflows/model/rules.hpp"
+#include "actionflows/storage/chain_batches.hpp"
 #include "actionflows/storage/storage.hpp"
 #include "actionflows/storage/storage_checks.hpp"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -28,36 +31,39 @@ Event decode_event(const SessionId& session, const StoredEvent& stored) {
   return event;
 }
 
-Issue issue_at(const char* member, std::string message) {
-  Issue issue;
-  issue.path = {std::string(member)};
-  issue.message = std::move(message);
-  return issue;
+// An issue of what `member` of the current place holds, or of its item at `position`.
+void add_at(json::Report& report, std::string_view member, std::string message) {
+  const json::Within within(report, member);
+  report.add(IssueCode::custom, std::move(message));
 }
 
-Issue issue_at(const char* list, std::size_t position, std::string message) {
-  Issue issue = issue_at(list, std::move(message));
-  issue.path.emplace_back(position);
-  return issue;
+void add_at(json::Report& report, std::string_view list, std::size_t position,
+            std::string message) {
+  const json::Within within(report, list);
+  const json::Within item(report, position);
+  report.add(IssueCode::custom, std::move(message));
+}
+
+void check_bounds(json::Report& report, std::string_view text, const json::Limits& limits) {
+  if (auto issue = out_of_bounds(text, limits)) report.add(*std::move(issue));
 }
 
 void check_event(const SessionId& session, const EventData& data, const json::Limits& limits) {
   check_data(data, "append_event");
   Issues issues;
+  json::Report report(issues);
   if (data.data) {
-    if (auto issue = out_of_bounds(data.data->view(), limits)) {
-      issue->path = {std::string("data")};
-      issues.push_back(*std::move(issue));
-    }
+    const json::Within member(report, "data");
+    check_bounds(report, data.data->view(), limits);
   }
   if (data.type.reserved())
-    issues.push_back(issue_at("type", "the nouns session, chain and step are reserved"));
+    add_at(report, "type", "the nouns session, chain and step are reserved");
   if (data.chain_id && data.chain_id->session() != session)
-    issues.push_back(issue_at("chainId", "is not a chain of this session"));
+    add_at(report, "chainId", "is not a chain of this session");
   if (data.step_id && data.step_id->session() != session)
-    issues.push_back(issue_at("stepId", "is not a step of this session"));
+    add_at(report, "stepId", "is not a step of this session");
   if (data.chain_id && data.step_id && data.step_id->chain() != *data.chain_id)
-    issues.push_back(issue_at("stepId", "is not a step of this chain"));
+    add_at(report, "stepId", "is not a step of this chain");
   if (!issues.empty()) throw invalid_input(std::move(issues), "append_event", session.str());
 }
 
@@ -70,7 +76,7 @@ bool passes(const Event& event, const EventFilter& filter) {
 // An image's chains by their numbers, and what is wrong with them.
 using ChainsOfImage = std::map<std::uint32_t, const Chain*>;
 
-ChainsOfImage chains_of(const SessionImage& image, Issues& issues) {
+ChainsOfImage chains_of(const SessionImage& image, json::Report& report) {
   const SessionId& session = image.session.session_id;
   ChainsOfImage chains;
   for (std::size_t i = 0; i < image.chains.size(); ++i) {
@@ -78,15 +84,15 @@ ChainsOfImage chains_of(const SessionImage& image, Issues& issues) {
     const std::uint32_t number = chain.chain_id.number();
     const bool fits = number >= 1 && number <= image.session.chain_count &&
                       chain.chain_id == ChainId(session, number) && chain.session_id == session;
-    if (!fits) issues.push_back(issue_at("chains", i, "is no chain of this session"));
+    if (!fits) add_at(report, "chains", i, "is no chain of this session");
     if (fits && !chains.emplace(number, &chain).second)
-      issues.push_back(issue_at("chains", i, "stands there twice"));
+      add_at(report, "chains", i, "stands there twice");
   }
   return chains;
 }
 
 // The steps of each chain, likewise.
-void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues& issues) {
+void check_steps(const SessionImage& image, const ChainsOfImage& chains, json::Report& report) {
   std::map<std::uint32_t, std::map<std::uint32_t, Step>> found;
   for (std::size_t i = 0; i < image.steps.size(); ++i) {
     const Step& step = image.steps[i];
@@ -96,7 +102,7 @@ void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues&
                       step.step_id == StepId(step.chain_id, step.number) &&
                       step.session_id == image.session.session_id;
     if (!fits) {
-      issues.push_back(issue_at("steps", i, "is no step of these chains"));
+      add_at(report, "steps", i, "is no step of these chains");
       continue;
     }
     Step outline;  // what the chain's summary is made of
@@ -104,9 +110,7 @@ void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues&
     outline.status = step.status;
     outline.waits_for = step.waits_for;
     if (!found[chain->first].emplace(step.number, std::move(outline)).second)
-      issues.push_back(issue_at("steps", i, "stands there twice"));
-    check_waits_for(step.number, step.waits_for, {std::string("steps"), i, std::string("waitsFor")},
-                    issues);
+      add_at(report, "steps", i, "stands there twice");
   }
   for (const auto& [number, chain] : chains) {
     std::vector<Step> steps;
@@ -115,59 +119,96 @@ void check_steps(const SessionImage& image, const ChainsOfImage& chains, Issues&
     summarize(summary, steps);
     const bool complete = steps.size() + chain->deleted_steps == chain->step_count;
     if (!complete || !(summary == *chain))
-      issues.push_back(issue_at("chains", static_cast<std::size_t>(chain - image.chains.data()),
-                                "its status and counts are not what its steps say"));
+      add_at(report, "chains", static_cast<std::size_t>(chain - image.chains.data()),
+             "its status and counts are not what its steps say");
+  }
+}
+
+// What an event may hold: a client's own as much as when it is appended; the store's own a record
+// or a batch of them, some levels further down, and what was reconciled both sides of one.
+json::Limits limits_of(const Event& event, json::Limits limits) {
+  if (!event.type.reserved()) return limits;
+  constexpr std::size_t levels = 4;
+  const std::size_t sides = event.type.str() == "session:reconciled" ? 2 : 1;
+  const std::size_t bytes = std::max(limits.max_bytes, max_chain_batch);
+  limits.max_bytes = std::max(bytes, sides * bytes);  // unlimited stays unlimited
+  limits.max_depth = std::max(limits.max_depth, limits.max_depth + levels);
+  return with_reserve(limits);
+}
+
+void check_log(const SessionImage& image, const json::Limits& limits, json::Report& report) {
+  if (image.events.empty() || image.events.front().sequence == 0)
+    add_at(report, "events", 0, "must be at least one event, numbered from 1");
+  const json::Within list(report, "events");
+  for (std::size_t i = 0; i < image.events.size(); ++i) {
+    const Event& event = image.events[i];
+    const json::Within item(report, i);
+    if (event.session_id != image.session.session_id ||
+        event.sequence != image.events.front().sequence + i)
+      report.add(IssueCode::custom, "must be this session's, numbered without gaps");
+    schema::schema_of<Event>().check_value(report, event, schema::Form::full);
+    if (!event.data) continue;
+    const json::Within member(report, "data");
+    check_bounds(report, event.data->view(), limits_of(event, limits));
   }
 }
 
 // What an image must be in itself, beside each record's own rules.
-Issues issues_of(const SessionImage& image) {
-  Issues issues;
-  const ChainsOfImage chains = chains_of(image, issues);
-  if (issues.empty()) check_steps(image, chains, issues);
-  if (image.events.empty() || image.events.front().sequence == 0)
-    issues.push_back(issue_at("events", 0, "must be at least one event, numbered from 1"));
-  for (std::size_t i = 0; i < image.events.size(); ++i) {
-    const Event& event = image.events[i];
-    if (event.session_id != image.session.session_id ||
-        event.sequence != image.events.front().sequence + i)
-      issues.push_back(issue_at("events", i, "must be this session's, numbered without gaps"));
-    Issues of_event;
-    schema::schema_of<Event>().validate(event, schema::Form::full, of_event);
-    for (Issue& issue : of_event) {
-      issue.path.insert(issue.path.begin(), {std::string("events"), i});
-      issues.push_back(std::move(issue));
-    }
-  }
-  return issues;
+void check_whole(const SessionImage& image, const json::Limits& limits, json::Report& report) {
+  const ChainsOfImage chains = chains_of(image, report);
+  if (report.clean()) check_steps(image, chains, report);
+  check_log(image, limits, report);
 }
 
 template <class T>
-void put_image(Commit& commit, RecordKey key, const T& record, const std::string& id,
-               const json::Limits& limits) {
-  Issues issues;
-  if (record.version == 0) issues.push_back(issue_at("version", "must be at least 1"));
-  schema::schema_of<T>().validate(record, schema::Form::stored, issues);
+void put_image(Commit& commit, RecordKey key, const T& record, const json::Limits& limits,
+               json::Report& report) {
+  const std::size_t before = report.count();
+  if (record.version == 0) add_at(report, "version", "must be at least 1");
+  schema::schema_of<T>().check_value(report, record, schema::Form::stored);
+  if (report.count() != before || report.full()) return;
   std::string text;
-  if (issues.empty()) schema::schema_of<T>().encode(record, schema::Form::stored, text);
-  if (auto issue = out_of_bounds(text, limits)) issues.push_back(*std::move(issue));
-  if (!issues.empty()) throw invalid_input(std::move(issues), "restore", id);
+  schema::schema_of<T>().encode(record, schema::Form::stored, text);
+  check_bounds(report, text, with_reserve(limits));
   commit.puts.push_back({key, Bytes(text), 0, record.version});
 }
 
-Commit commit_of(const SessionImage& image, const json::Limits& limits) {
-  Commit commit;
-  commit.session = image.session.session_id;
-  commit.precondition = Precondition::fresh;
-  put_image(commit, RecordKey::of_session(), image.session, image.session.session_id.str(), limits);
-  for (const Chain& chain : image.chains) {
+// Adds to `report` what is wrong with the records; then there is no use in the commit.
+void put_records(Commit& commit, const SessionImage& image, const json::Limits& limits,
+                 json::Report& report) {
+  {
+    const json::Within session(report, "session");
+    put_image(commit, RecordKey::of_session(), image.session, limits, report);
+  }
+  for (std::size_t i = 0; i < image.chains.size(); ++i) {
+    const Chain& chain = image.chains[i];
+    const json::Within list(report, "chains");
+    const json::Within item(report, i);
     const std::uint32_t number = chain.chain_id.number();
-    put_image(commit, RecordKey::of_chain(number), chain, chain.chain_id.str(), limits);
+    put_image(commit, RecordKey::of_chain(number), chain, limits, report);
     if (chain.archived_at) commit.archive.push_back(number);
   }
-  for (const Step& step : image.steps)
-    put_image(commit, RecordKey::of_step(step.chain_id.number(), step.number), step,
-              step.step_id.str(), limits);
+  for (std::size_t i = 0; i < image.steps.size(); ++i) {
+    const Step& step = image.steps[i];
+    const json::Within list(report, "steps");
+    const json::Within item(report, i);
+    put_image(commit, RecordKey::of_step(step.chain_id.number(), step.number), step, limits,
+              report);
+  }
+}
+
+// Throws invalid with every issue of the image.
+Commit commit_of(const SessionImage& image, const json::Limits& limits,
+                 const std::string& operation) {
+  Issues issues;
+  json::Report report(issues);
+  check_whole(image, limits, report);
+  Commit commit;
+  put_records(commit, image, limits, report);
+  const std::string& id = image.session.session_id.str();
+  if (!report.clean()) throw invalid_input(std::move(issues), operation, id);
+  commit.session = image.session.session_id;
+  commit.precondition = Precondition::fresh;
   for (const Event& event : image.events) {
     std::string text;
     schema::schema_of<Event>().encode(event, schema::Form::stored, text);
@@ -271,10 +312,7 @@ Task<std::uint64_t> Storage::prune_events(const SessionId& session, std::uint64_
 Task<bool> Storage::restore(const SessionImage& image, const Context& context) {
   constexpr const char* operation = "restore";
   check_deadline(context, clock_, operation);
-  const SessionId& id = image.session.session_id;
-  Issues issues = issues_of(image);
-  if (!issues.empty()) throw invalid_input(std::move(issues), operation, id.str());
-  Commit commit = commit_of(image, with_reserve(options_.record_limits));
+  Commit commit = commit_of(image, options_.record_limits, operation);
   commit.at = clock_.now();
   commit.activity = Activity{image.session.last_activity_at, image.session.expires_at};
   if (commit.activity->expires <= commit.at)

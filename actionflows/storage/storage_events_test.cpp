@@ -1,4 +1,5 @@
 // The event log through the typed interface.
+#include "actionflows/json/report.hpp"
 #include "tests/support/typed_storage.hpp"
 
 namespace actionflows {
@@ -334,13 +335,14 @@ TEST_F(Restoring, RefusesChainsAndStepsThatDoNotBelong) {
   bad = origin;
   bad.chains[0].session_id = session_id("other");
   bad.chains[1].chain_id = ChainId();
-  EXPECT_EQ(refused(bad), (std::vector<std::string>{"chains[0]", "chains[1]"}));
+  EXPECT_EQ(refused(bad),
+            (std::vector<std::string>{"chains[0]", "chains[1]", "chains[1].chainId"}));
   bad = origin;
   bad.chains.push_back(bad.chains[0]);
   EXPECT_EQ(refused(bad), std::vector<std::string>{"chains[2]"});
   bad = origin;
   bad.steps[1].step_id = StepId();
-  EXPECT_EQ(refused(bad), (std::vector<std::string>{"steps[1]", "chains[0]"}));
+  EXPECT_EQ(refused(bad), (std::vector<std::string>{"steps[1]", "chains[0]", "steps[1].stepId"}));
   bad = origin;
   bad.steps[1].session_id = session_id("other");
   EXPECT_EQ(refused(bad), (std::vector<std::string>{"steps[1]", "chains[0]"}));
@@ -387,10 +389,42 @@ TEST_F(Restoring, RefusesRecordsThatBreakTheirRules) {
   SessionImage bad = origin;
   bad.session.version = 0;
   bad.session.title = "\xFF";
-  EXPECT_EQ(refused(bad), (std::vector<std::string>{"version", "title"}));
-  bad = origin;
+  bad.chains[1].title = "";
   bad.steps[0].action = "";
-  EXPECT_EQ(refused(bad), std::vector<std::string>{"action"});
+  EXPECT_EQ(refused(bad), (std::vector<std::string>{"session.version", "session.title",
+                                                    "chains[1].title", "steps[0].action"}));
+}
+
+// What append_event refuses does not get in by the back door.
+TEST_F(Restoring, RefusesEventsAndRecordsThatAreTooLong) {
+  make_session("origin");
+  run(storage().append_event(session_id("origin"), event_data("note:made")));
+  const std::string content(storage().options().record_limits.max_bytes, 'x');
+  const json::Raw longer = json::Raw::from_checked('"' + content + '"');
+  SessionImage bad;
+  bad.session = *get(session_id("origin"));
+  bad.events = events(session_id("origin"));
+  run(storage().erase_session(session_id("origin")));
+  bad.events[1].data = longer;
+  EXPECT_EQ(refused(bad), std::vector<std::string>{"events[1].data"});
+  bad.events[1].data = json::Raw::from_checked(std::string(65, '[') + std::string(65, ']'));
+  EXPECT_EQ(refused(bad), std::vector<std::string>{"events[1].data"});
+  bad.events[1].data.reset();
+  // The store's own tell of a record and what it had noted in it.
+  const json::Raw record = *std::exchange(bad.events[0].data, longer);
+  EXPECT_TRUE(run(storage().restore(bad)));
+  run(storage().erase_session(session_id("origin")));
+  bad.events[0].data = json::Raw::from_checked('"' + content + content + '"');
+  bad.session.metadata = json::Raw::from_checked(R"({"p":")" + content + content + "\"}");
+  EXPECT_EQ(refused(bad), (std::vector<std::string>{"events[0].data", "session"}));
+}
+
+TEST_F(Restoring, RefusesWithABoundedNumberOfIssues) {
+  SessionImage bad = image();
+  Event event = bad.events.back();
+  event.actor = "\xFF";
+  for (int i = 0; i < 1'000; ++i) bad.events.push_back(event);
+  EXPECT_EQ(refused(bad).size(), json::max_issues + 1);
 }
 
 }  // namespace

@@ -120,22 +120,16 @@ inline const Schema<sample::Session>& schema_of<sample::Session>() {
           field("completedAt", &Session::completed_at, timestamp()),
           field("chainCount", &Session::chain_count, integer()),
           field("version", &Session::version, integer().min(1)).beside())
-          .check([](const Session& session, Issues& issues) {
-            if (session.completed_at && session.state != SessionState::completed) {
-              issues.push_back({.path = {"completedAt"},
-                                .code = IssueCode::custom,
-                                .message = "must only stand in a completed session",
-                                .expected = {},
-                                .received = {}});
+          .check([](const Session& session, json::Report& report) {
+            if (session.completed_at && session.state == SessionState::paused) {
+              const json::Within member(report, "completedAt");
+              report.add(IssueCode::custom, "must not stand in a paused session");
             }
           })
-          .check_on_create([](const Session& session, Issues& issues) {
+          .check_on_create([](const Session& session, json::Report& report) {
             if (session.title == "forbidden") {
-              issues.push_back({.path = {"title"},
-                                .code = IssueCode::custom,
-                                .message = "must be another",
-                                .expected = {},
-                                .received = {}});
+              const json::Within member(report, "title");
+              report.add(IssueCode::custom, "must be another");
             }
           }));
   return schema;
@@ -149,13 +143,11 @@ inline const Schema<sample::StepData>& schema_of<sample::StepData>() {
                        field("action", &StepData::action, text().min(1).max(200)).writable(),
                        field("waitsFor", &StepData::waits_for, array(integer().min(1)).max(3)),
                        field("result", &StepData::result, free_any()).writable())
-          .check([](const StepData& step, Issues& issues) {
-            if (step.action == step.action.substr(0, 1) && step.waits_for.size() == 2) {
-              issues.push_back({.path = {"waitsFor", std::size_t{1}},
-                                .code = IssueCode::custom,
-                                .message = "must wait for less",
-                                .expected = {},
-                                .received = {}});
+          .check([](const StepData& step, json::Report& report) {
+            if (step.action.size() == 1 && step.waits_for.size() == 2) {
+              const json::Within list(report, "waitsFor");
+              const json::Within item(report, 1);
+              report.add(IssueCode::custom, "must wait for less");
             }
           }));
   return schema;
