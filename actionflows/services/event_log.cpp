@@ -65,12 +65,6 @@ Task<std::optional<T>> read_or_tell(Task<std::optional<T>> read, const std::stri
   co_return std::nullopt;
 }
 
-template <class Map, class Key>
-const typename Map::mapped_type* find_in(const Map& map, const Key& key) {
-  const auto found = map.find(key);
-  return found != map.end() ? &found->second : nullptr;
-}
-
 }  // namespace
 
 // ---- following ----------------------------------------------------------------------------------
@@ -245,7 +239,7 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
   const std::optional<Chain> stored =
       co_await read_or_tell(storage_.get_chain(id, context), id.str(), found, corrupt);
   if (corrupt) co_return;
-  const Chain* rebuilt = find_in(replay.chains(), id.number());
+  const Chain* rebuilt = replay.find(id);
   // An archived chain that is gone has passed its retention, which no event tells.
   if (!stored && rebuilt != nullptr && rebuilt->archived_at) co_return;
   compare_record(id.str(), stored, rebuilt, found);
@@ -253,7 +247,7 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
 
   PageQuery page;
   page.limit = 1'000;
-  std::uint32_t seen = 0;
+  std::size_t seen = 0;
   do {
     const Page<Step> steps = co_await storage_.list_steps(id, std::nullopt, page, context);
     for (const StorageError& error : steps.corrupt) {
@@ -262,14 +256,11 @@ Task<void> EventLog::compare_chain(const ChainId& id, const Replay& replay, Veri
     }
     for (const Step& step : steps.items) {
       ++seen;
-      compare_record<Step>(step.step_id.str(), step,
-                           find_in(replay.steps(), std::pair(id.number(), step.number)), found);
+      compare_record<Step>(step.step_id.str(), step, replay.find(step.step_id), found);
     }
     page.cursor = steps.next_cursor;
   } while (page.cursor);
-  const auto begin = replay.steps().lower_bound({id.number(), 0});
-  const auto end = replay.steps().lower_bound({id.number() + 1, 0});
-  const auto rebuilt_steps = static_cast<std::uint32_t>(std::distance(begin, end));
+  const std::size_t rebuilt_steps = replay.step_count(id);
   if (seen < rebuilt_steps) {
     add_difference(found, id.str(),
                    "the log knows " + std::to_string(rebuilt_steps) + " steps, " +

@@ -7,9 +7,13 @@
 #include "actionflows/model/limits.hpp"
 #include "actionflows/model/rules.hpp"
 #include "actionflows/schema/object.hpp"
+#include "actionflows/services/replay.hpp"
 #include "actionflows/storage/chain_batches.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace actionflows {
@@ -348,7 +352,78 @@ std::string_view trimmed(std::string_view json) {
   return json.substr(0, json.find_last_not_of(whitespace) + 1);
 }
 
+// ---- an export ----------------------------------------------------------------------------------
+
+template <class T>
+void check_rebuilt(json::Report& report, const T& record, const T* rebuilt) {
+  std::string change;
+  if (rebuilt == nullptr) {
+    report.add(IssueCode::custom, "is not in the log");
+  } else if (schema::schema_of<T>().diff(record, *rebuilt, change)) {
+    report.add(IssueCode::custom, "is not what the log makes of it");
+  }
+}
+
+// The state that the log tells. nullopt: it does not begin with its first event, so that it can't
+// tell; or it does not fit together, which is an issue.
+std::optional<Replay> replay_of(const std::vector<Event>& events, json::Report& report) {
+  Replay replay;
+  const json::Within list(report, "events");
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (events[i].sequence != i + 1) return std::nullopt;
+    try {
+      replay.apply(events[i]);
+    } catch (const StorageError& error) {
+      if (error.code() != ErrorCode::corrupt) throw;
+      const json::Within item(report, i);
+      report.add(IssueCode::custom, "does not fit what came before");
+      return std::nullopt;
+    }
+  }
+  return replay;
+}
+
+void check_steps_rebuilt(json::Report& report, const ExportChain& chain, const Replay& replay) {
+  const json::Within list(report, "steps");
+  for (std::size_t i = 0; i < chain.steps.size(); ++i) {
+    const json::Within item(report, i);
+    check_rebuilt(report, chain.steps[i], replay.find(chain.steps[i].step_id));
+  }
+  if (chain.steps.size() < replay.step_count(chain.record.chain_id))
+    report.add(IssueCode::custom, "lacks steps that are in the log");
+}
+
+// What is wrong with an export whose log does not rebuild its records: it could never be verified.
+void check_rebuilds(const ExportLine& line, json::Report& report) {
+  const std::optional<Replay> replay = replay_of(line.events, report);
+  if (!replay) return;
+  {
+    const json::Within session(report, "session");
+    const json::Within record(report, "record");
+    check_rebuilt(report, line.session.record, replay->session() ? &*replay->session() : nullptr);
+  }
+  std::set<std::uint32_t> brought;
+  const json::Within list(report, "chains");
+  for (std::size_t i = 0; i < line.chains.size(); ++i) {
+    const json::Within item(report, i);
+    const ExportChain& chain = line.chains[i];
+    brought.insert(chain.record.chain_id.number());
+    check_steps_rebuilt(report, chain, *replay);
+    const json::Within record(report, "record");
+    check_rebuilt(report, chain.record, replay->find(chain.record.chain_id));
+  }
+  // An archived chain that is not there has passed its retention, which no event tells.
+  for (const auto& [number, chain] : replay->chains())
+    if (!chain.archived_at && !brought.contains(number))
+      report.add(IssueCode::custom, "lacks " + chain.chain_id.str() + ", which is in the log");
+}
+
 SessionImage image_of_export(ExportLine line) {
+  Issues issues;
+  json::Report report(issues);
+  check_rebuilds(line, report);
+  if (!report.clean())
+    throw invalid_input(std::move(issues), "import", line.session.record.session_id.str());
   SessionImage image;
   image.session = std::move(line.session.record);
   for (ExportChain& chain : line.chains) {

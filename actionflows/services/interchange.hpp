@@ -31,7 +31,8 @@ struct ImportDefaults {
 };
 
 // What a line brings. A run's records carry `now` where the run has no time of its own, and the
-// session lives until `now` + `ttl`. Throws invalid with every issue of the line.
+// session lives until `now` + `ttl`. Throws invalid with every issue of the line; also where an
+// export's log does not rebuild its records, unless the log's beginning was pruned.
 SessionImage image_of_line(std::string_view line, Timestamp now, std::chrono::milliseconds ttl,
                            const ImportDefaults& defaults = {});
 

@@ -13,12 +13,15 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace actionflows {
 namespace {
 
 using test::run;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 constexpr std::chrono::hours day{24};
 
@@ -209,6 +212,46 @@ TEST_F(Interchange, ALineWithEndlessIssuesNamesSomeOfThem) {
   } catch (const StorageError& error) {
     EXPECT_EQ(error.issues.size(), json::max_issues + 1);
   }
+}
+
+// It could never be verified.
+TEST_F(Interchange, AnExportWhoseLogDoesNotRebuildItsRecordsIsRefused) {
+  run(storage_.restore(image(recorded_run)));
+  const SessionId id = image(recorded_run).session.session_id;
+  const SessionImage whole = *run(read_image(storage_, id));
+  const auto refused = [&](const SessionImage& forged) {
+    std::vector<std::string> paths;
+    try {
+      image(line_of_image(forged));
+    } catch (const StorageError& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid);
+      for (const Issue& issue : error.issues) paths.push_back(to_string(issue.path));
+    }
+    return paths;
+  };
+  EXPECT_THAT(refused(whole), IsEmpty());
+  SessionImage forged = whole;
+  forged.session.title = "another";
+  forged.chains[1].title = "another";
+  forged.steps[1].result = json::Raw::from_checked("1");
+  EXPECT_THAT(refused(forged),
+              ElementsAre("session.record", "chains[0].steps[1]", "chains[1].record"));
+  forged = whole;
+  forged.chains.pop_back();
+  forged.steps.erase(forged.steps.begin());
+  EXPECT_THAT(refused(forged), ElementsAre("chains[0].steps")) << "archives end some day";
+  forged = whole;
+  forged.events[1].type = *EventType::parse("note:made");
+  EXPECT_THAT(refused(forged),
+              ElementsAre("chains[0].steps[0]", "chains[0].steps[1]", "chains[0].record"));
+  forged = whole;
+  forged.events[0].data.reset();
+  EXPECT_THAT(refused(forged), ElementsAre("events[0]"));
+  // Where the beginning was pruned, the log can't tell.
+  forged = whole;
+  forged.session.title = "another";
+  forged.events.erase(forged.events.begin());
+  EXPECT_THAT(refused(forged), IsEmpty());
 }
 
 TEST_F(Interchange, AnExportThatContradictsItselfIsRefused) {

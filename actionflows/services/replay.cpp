@@ -4,6 +4,7 @@
 #include "actionflows/storage/bounds.hpp"
 #include "actionflows/storage/chain_batches.hpp"
 
+#include <iterator>
 #include <utility>
 
 namespace actionflows {
@@ -95,6 +96,22 @@ void Replay::apply_step(const Event& event, std::string_view data) {
   } else {
     schema::schema_of<Step>().patch(found->second, data);
   }
+}
+
+const Chain* Replay::find(const ChainId& id) const {
+  const auto found = chains_.find(id.number());
+  return found != chains_.end() ? &found->second : nullptr;
+}
+
+const Step* Replay::find(const StepId& id) const {
+  const auto found = steps_.find({id.chain().number(), id.number()});
+  return found != steps_.end() ? &found->second : nullptr;
+}
+
+std::size_t Replay::step_count(const ChainId& id) const {
+  const auto begin = steps_.lower_bound({id.number(), 0});
+  const auto end = steps_.lower_bound({id.number() + 1, 0});
+  return static_cast<std::size_t>(std::distance(begin, end));
 }
 
 void Replay::erase_steps(std::uint32_t chain) {

@@ -6,10 +6,12 @@
 #include "actionflows/model/session.hpp"
 #include "actionflows/model/step.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace actionflows {
 
@@ -17,6 +19,8 @@ namespace actionflows {
 // are left at their defaults. Not for sharing between threads.
 class Replay {
  public:
+  using Steps = std::map<std::pair<std::uint32_t, std::uint32_t>, Step>;
+
   // Takes the next event. Throws corrupt when it does not fit what came before: a number left out,
   // a change of a record that is not there. Events of clients' own change nothing.
   void apply(const Event& event);
@@ -28,9 +32,13 @@ class Replay {
   // Live ones and archived ones, those of sessions that have ended included; by number.
   [[nodiscard]] const std::map<std::uint32_t, Chain>& chains() const { return chains_; }
   // By chain number, then step number.
-  [[nodiscard]] const std::map<std::pair<std::uint32_t, std::uint32_t>, Step>& steps() const {
-    return steps_;
-  }
+  [[nodiscard]] const Steps& steps() const { return steps_; }
+
+  // By its number. nullptr: there is none.
+  [[nodiscard]] const Chain* find(const ChainId& id) const;
+  [[nodiscard]] const Step* find(const StepId& id) const;
+  // Of this chain.
+  [[nodiscard]] std::size_t step_count(const ChainId& id) const;
 
  private:
   void apply_session(const Event& event, std::string_view data);
@@ -41,7 +49,7 @@ class Replay {
   std::uint64_t last_sequence_ = 0;
   std::optional<Session> session_;
   std::map<std::uint32_t, Chain> chains_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Step> steps_;
+  Steps steps_;
 };
 
 }  // namespace actionflows

@@ -175,7 +175,7 @@ class Storage {
   // Stores an image under its own id, versions and sequence numbers; its deadline begins anew where
   // it would be over. False: the session exists already, or it did and is named by its content;
   // nothing is changed. conflict: what is left of it or of another one does, its log or its
-  // archive.
+  // archive. That the log rebuilds the records is for whoever made the image (image_of_line).
   Task<bool> restore(const SessionImage& image, const Context& context = Context::none());
   // Removes every trace: live records, archive, log. False: there was none.
   Task<bool> erase_session(const SessionId& id, const Context& context = Context::none());
