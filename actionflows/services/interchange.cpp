@@ -455,14 +455,17 @@ std::string line_of_image(const SessionImage& image, std::size_t max_bytes) {
   line.session.cwd = image.session.cwd;
   line.session.started_at = image.session.created_at;
   line.session.record = image.session;
+  std::unordered_map<std::string_view, std::size_t> places;  // of the chains, by id
   for (const Chain& chain : image.chains) {
+    places.emplace(chain.chain_id.str(), line.chains.size());
     ExportChain& out = line.chains.emplace_back();
     out.title = chain.title;
     out.source = chain.source;
     out.record = chain;
-    for (const Step& step : image.steps)
-      if (step.chain_id == chain.chain_id) out.steps.push_back(step);
   }
+  for (const Step& step : image.steps)
+    if (const auto place = places.find(step.chain_id.str()); place != places.end())
+      line.chains[place->second].steps.push_back(step);
   line.events = image.events;
   std::string text;
   schema::schema_of<ExportLine>().encode(line, schema::Form::full, text);

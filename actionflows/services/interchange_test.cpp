@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -252,6 +253,23 @@ TEST_F(Interchange, AnExportWhoseLogDoesNotRebuildItsRecordsIsRefused) {
   forged.session.title = "another";
   forged.events.erase(forged.events.begin());
   EXPECT_THAT(refused(forged), IsEmpty());
+}
+
+// Not by looking at every step for every chain.
+TEST_F(Interchange, AnExportStaysQuickOnManyChains) {
+  SessionImage many;
+  many.session.session_id = *SessionId::parse("many");
+  constexpr std::uint32_t count = 40'000;
+  for (std::uint32_t n = 1; n <= count; ++n) {
+    many.chains.emplace_back().chain_id = ChainId(many.session.session_id, n);
+    Step& step = many.steps.emplace_back();
+    step.chain_id = ChainId(many.session.session_id, count + 1 - n);
+    step.number = n;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const std::string line = line_of_image(many);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_THAT(line.substr(line.find(R"("steps":)"), 200), HasSubstr(R"("number":40000,)"));
 }
 
 TEST_F(Interchange, AnExportThatContradictsItselfIsRefused) {
