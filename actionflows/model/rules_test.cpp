@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace actionflows {
 namespace {
@@ -169,6 +172,35 @@ TEST(WaitsFor, MayNameEarlierStepsOnly) {
   EXPECT_EQ(to_string(issues[0].path), "steps[1].waitsFor[1]");
   EXPECT_EQ(issues[0].message, "step 2 can only wait for earlier steps");
   EXPECT_EQ(to_string(issues[1].path), "steps[2].waitsFor[0]");
+}
+
+// The paths of what is wrong with a request for a chain.
+std::vector<std::string> refused(std::string_view request) {
+  std::vector<std::string> paths;
+  ChainData chain;
+  Issues issues;
+  schema::schema_of<ChainData>().decode(request, schema::Form::create, chain, issues);
+  for (const Issue& issue : issues) paths.push_back(to_string(issue.path));
+  return paths;
+}
+
+TEST(WaitsFor, IsCheckedWhateverElseIsWrong) {
+  EXPECT_EQ(refused(R"({"title":"","steps":[{"action":"a","waitsFor":[5]},
+                        {"action":"","waitsFor":["x",0,1,1,2]}]})"),
+            (std::vector<std::string>{"title", "steps[1].action", "steps[1].waitsFor[0]",
+                                      "steps[1].waitsFor[1]", "steps[1].waitsFor[3]",
+                                      "steps[0].waitsFor[0]", "steps[1].waitsFor[4]"}));
+}
+
+// 10 KB were answered with 1.5 MB.
+TEST(WaitsFor, HasABoundOfIssuesHoweverMuchIsWrong) {
+  for (const std::string_view step :
+       {R"({"action":"a","waitsFor":[9000,9001]},)", R"({"action":"a","waitsFor":[1,1,1,1,1]},)"}) {
+    std::string request = R"({"title":"t","steps":[)";
+    for (int i = 0; i < 1'000; ++i) request += step;
+    request.back() = ']';
+    EXPECT_EQ(refused(request + "}").size(), json::max_issues + 1) << step;
+  }
 }
 
 }  // namespace
