@@ -117,6 +117,7 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
     if (!commit.end_session)
       commit.activity = Activity{commit.at, commit.at + options_.session_ttl};
     CommitResult result;
+    bool met_another = false;
     try {
       result = co_await driver_->commit(commit);
     } catch (StorageError& error) {
@@ -124,14 +125,17 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
       if (error.code() != ErrorCode::conflict) throw;
       // What stands there now can have the version, and be another record.
       if (context.expected_version && error.version_mismatch) throw;
-      failed = std::current_exception();
+      met_another = true;
     }
-    if (!failed) {
+    if (!met_another) {
       Outcome outcome = co_await outcome_of(session, result, context);
       outcome.operation_id = operation_id;
       co_return outcome;
     }
-    if (attempt >= options_.max_attempts) std::rethrow_exception(failed);
+    // No conflict of the caller's: it said nothing of a version, and may simply ask again.
+    if (attempt >= options_.max_attempts)
+      throw failure(ErrorCode::unavailable, "too many change the session at the same time",
+                    operation, session.str());
     co_await pause_before_retry(attempt);
   }
 }
@@ -152,7 +156,7 @@ Task<Storage::Outcome> Storage::outcome_of(const SessionId& session, CommitResul
 
 // Full jitter over a doubling bound (Brooker, "Exponential Backoff And Jitter", 2015).
 Task<void> Storage::pause_before_retry(int attempt) {
-  const std::uint64_t bound = std::uint64_t{1'000} << std::min(attempt - 1, 6);
+  const std::uint64_t bound = std::uint64_t{1'000} << std::min(attempt - 1, 9);
   const std::chrono::microseconds pause(random_.below(bound));
   co_await clock_.sleep_for(pause);
 }
