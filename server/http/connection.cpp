@@ -184,9 +184,6 @@ Task<Response> Connection::respond() {
   if (auto answered = answer_without_route(match)) co_return std::move(*answered);
   exchange_.route = match.route;
 
-  Share in_flight(shared_.usage->in_flight);
-  if (!in_flight.take(1, shared_.options.max_in_flight))
-    co_return problem(503, "unavailable", "the server has too many requests in flight");
   std::exception_ptr failure;
   try {
     co_return co_await handle(*match.route);
@@ -223,10 +220,17 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
   return response;
 }
 
+// A body on its way takes no share of the requests in flight: clients that announce one and send
+// nothing would keep all others out. What has come of it is bounded by its memory.
 Task<Response> Connection::handle(const Route& route) {
+  constexpr Refusal busy{503, "unavailable", "the server has too many requests in flight"};
+  const std::size_t most = shared_.options.max_in_flight;
+  Share in_flight(shared_.usage->in_flight);
   if (route.options.guarded && shared_.router.guard()) {
+    if (!in_flight.take(1, most)) co_return to_response(busy);
     auto refused = co_await shared_.router.guard()(request_);
     if (refused) co_return std::move(*refused);
+    in_flight.release();
   }
   if (reader_.head().chunked || reader_.head().content_length) {
     const auto refusal = co_await receive_body(route);
@@ -234,6 +238,7 @@ Task<Response> Connection::handle(const Route& route) {
   } else if (needs_length(route)) {
     co_return problem(411, "length_required", "a body is expected: send Content-Length");
   }
+  if (!in_flight.take(1, most)) co_return to_response(busy);
   co_return co_await route.handler(request_);
 }
 

@@ -94,7 +94,7 @@ Instruments::Instruments(Metrics& metrics, const Router& router,
                            [usage, part] { return static_cast<double>((*usage.*part).load()); });
   };
   show("actionflows_http_connections", "Open connections.", &Usage::connections);
-  show("actionflows_http_requests_in_flight", "Requests inside handlers.", &Usage::in_flight);
+  show("actionflows_http_requests_in_flight", "Requests inside guard or handler.", &Usage::in_flight);
   show("actionflows_http_streams", "Open streams.", &Usage::streams);
   show("actionflows_http_buffered_body_bytes", "Memory of large request bodies.",
        &Usage::body_bytes);

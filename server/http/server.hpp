@@ -59,7 +59,7 @@ struct ServerOptions {
 
   // Beyond: answered 503 with Retry-After; a connection is then closed.
   std::size_t max_connections = 10'000;
-  std::size_t max_in_flight = 4'096;  // requests inside handlers, streams not counted
+  std::size_t max_in_flight = 4'096;  // requests inside guard or handler, streams not counted
   std::size_t max_streams = 5'000;
   std::size_t max_buffered_bodies = std::size_t{256} << 20;  // bytes, of all requests together
 

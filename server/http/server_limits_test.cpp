@@ -79,7 +79,9 @@ TEST(ServerLimits, BoundsTheMemoryOfAllBodies) {
     return server.metrics.text().find("buffered_body_bytes 900000") != std::string::npos;
   }));
   RawClient client(server.port());
-  EXPECT_EQ(client.exchange(post_text("/echo", std::string(200'000, 'a'))).status, 503);
+  const RawReply refused = client.exchange(post_text("/echo", std::string(200'000, 'a')));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.header("Retry-After"), "1");
   RawClient small(server.port());
   EXPECT_EQ(small.exchange(post_text("/echo", "small")).status, 200);
   holder.reset();
@@ -195,6 +197,41 @@ TEST(ServerLimits, BoundsRequestsInFlight) {
   EXPECT_EQ(first.reply().status, 200);
   EXPECT_EQ(second.reply().status, 200);
   EXPECT_EQ(third.exchange(request_text("GET", "/hello")).status, 200);
+}
+
+TEST(ServerLimits, ClientsThatOnlyAnnounceABodyKeepNobodyOut) {
+  ServerOptions options;
+  options.max_in_flight = 2;
+  TestServer server(options);
+  std::vector<std::unique_ptr<RawClient>> announcers;
+  for (int at = 0; at < 4; ++at) {
+    announcers.push_back(std::make_unique<RawClient>(server.port()));
+    announcers.back()->send(
+        request_text("POST", "/echo", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+    EXPECT_EQ(announcers.back()->reply().status, 100) << "the server waits for the body";
+  }
+  EXPECT_EQ(server->load().in_flight, 0U);
+  RawClient client(server.port());
+  EXPECT_EQ(client.exchange(request_text("GET", "/hello")).status, 200);
+  for (const auto& announcer : announcers) EXPECT_EQ(announcer->exchange("hello").body, "hello");
+}
+
+// The body has come, so the connection goes on after the refusal.
+TEST(ServerLimits, ARequestWhoseBodyHasComeIsRefusedWhereTooManyAreInFlight) {
+  ServerOptions options;
+  options.max_in_flight = 1;
+  TestServer server(options);
+  RawClient late(server.port());
+  late.send(request_text("POST", "/echo", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(late.reply().status, 100);
+  RawClient slow(server.port());
+  slow.send(request_text("GET", "/slow"));
+  ASSERT_TRUE(eventually([&] { return server->load().in_flight == 1; }));
+  const RawReply refused = late.exchange("hello");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.header("Retry-After"), "1");
+  EXPECT_EQ(slow.reply().status, 200);
+  EXPECT_EQ(late.exchange(post_text("/echo", "again")).body, "again");
 }
 
 TEST(ServerLimits, BoundsStreams) {
