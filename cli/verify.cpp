@@ -71,8 +71,10 @@ Task<void> Verifier::verify(std::size_t at) {
       co_await system_clock().sleep_for(100ms * attempt);
     }
   } catch (const StorageError& error) {
-    if (error.code() == ErrorCode::unavailable || error.code() == ErrorCode::timeout) throw;
-    if (error.code() != ErrorCode::not_found) {
+    if (error.code() == ErrorCode::unavailable) throw;
+    if (error.code() == ErrorCode::timeout) {
+      fail(at, fmt::format("{}: could not be verified: {}", id.str(), error.what()));
+    } else if (error.code() != ErrorCode::not_found) {
       fail(at, fmt::format("{}: {}", id.str(), error.what()));
     } else if (only_) {
       throw;

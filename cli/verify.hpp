@@ -18,14 +18,15 @@ struct VerifyReport {
   std::uint64_t sessions = 0;
   std::uint64_t equal = 0;
   std::uint64_t pruned = 0;  // the beginning of the log is gone: nothing to compare with
-  std::uint64_t failed = 0;  // differ, can't be read, or changed all the time
+  std::uint64_t failed = 0;  // differ, can't be read in time or at all, or changed all the time
   std::uint64_t events = 0;
   std::uint64_t records = 0;
   std::vector<std::string> findings;  // lines about what is not equal, in order of session ids
 };
 
-// All sessions, or `only` that one. Throws StorageError when the backend does not work; not_found
-// for an `only` that is not there.
+// All sessions, or `only` that one. Throws StorageError(unavailable) when the backend does not
+// work, timeout when it does not list its sessions in time; not_found for an `only` that is not
+// there.
 VerifyReport verify_sessions(boost::asio::io_context& context, Backend& backend,
                              const std::optional<SessionId>& only,
                              const std::function<void(const Advance&)>& advanced);

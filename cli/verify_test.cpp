@@ -66,6 +66,15 @@ TEST_F(VerifyTest, ABusySessionIsTriedAgain) {
   EXPECT_THAT(report.findings, ElementsAre("a: could not be verified: it is changed all the time"));
 }
 
+TEST_F(VerifyTest, ATimeOutIsAFailureOfItsSessionAlone) {
+  backend_.outcomes = {{"a", {equal}}, {"b", {equal}}, {"c", {equal}}};
+  backend_.slow = {"b"};
+  const VerifyReport report = verify();
+  EXPECT_EQ(report.equal, 2U);
+  EXPECT_EQ(report.failed, 1U);
+  EXPECT_THAT(report.findings, ElementsAre("b: could not be verified: no answer in time"));
+}
+
 TEST_F(VerifyTest, ASessionThatWentAwayIsNoFailureUnlessItIsTheOneAskedFor) {
   backend_.outcomes = {{"a", {equal}}, {"b", {equal}}};
   backend_.erased = {"b"};

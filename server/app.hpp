@@ -33,7 +33,7 @@ struct AppOptions {
   SessionServiceOptions tokens = {};
 
   // How long a request may take in the storage: past it, nothing more is begun and the answer is
-  // 504. Not of streams, imports and exports.
+  // 504. Not of streams, imports, exports and verifications.
   std::chrono::milliseconds request_timeout = api::default_request_timeout;
 
   std::chrono::milliseconds heartbeat{15'000};      // of streams that have nothing to say

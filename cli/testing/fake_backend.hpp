@@ -17,6 +17,7 @@ class FakeBackend final : public Backend {
   std::vector<std::string> order;                                      // in which lines ended
   std::map<std::string, std::vector<Verification::Outcome>> outcomes;  // by session, of each call
   std::set<std::string> erased;                                        // listed, but gone
+  std::set<std::string> slow;                                          // verifying them times out
   std::vector<std::string> corrupt;
   std::size_t workers = 1;
 
@@ -50,6 +51,7 @@ class FakeBackend final : public Backend {
     const auto found = outcomes.find(id.str());
     if (found == outcomes.end() || erased.contains(id.str()))
       throw failure(ErrorCode::not_found, "session " + id.str() + " does not exist", "verify");
+    if (slow.contains(id.str())) throw StorageError(ErrorCode::timeout, "no answer in time");
     auto& left = found->second;
     Verification verification;
     verification.session = id;

@@ -113,7 +113,7 @@ Task<Response> AdminApi::export_session(Request& request) {
 }
 
 Task<Response> AdminApi::verify(Request& request) {
-  const Call call(request, services_);
+  const Call call(request);
   const SessionId id = call.session_id();
   Verification found = co_await services_.events.verify(id, call.context());
   VerificationView view;

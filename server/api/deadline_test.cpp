@@ -57,8 +57,9 @@ TEST_F(SlowStorage, EndsACallAtItsDeadline) {
   EXPECT_EQ(client_->get("/v1/sessions/s").status, 200) << "each call has its own";
 }
 
-TEST_F(SlowStorage, EndsNoExportAndNoImport) {
+TEST_F(SlowStorage, EndsNoExportNoImportAndNoVerification) {
   takes_ = 5;
+  EXPECT_EQ(client_->get("/v1/sessions/s/verify").at("/outcome"), "equal");
   const Reply line = client_->get("/v1/sessions/s/export");
   EXPECT_EQ(line.status, 200);
   EXPECT_EQ(client_->post("/v1/import", line.body).status, 200);
