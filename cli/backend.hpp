@@ -53,7 +53,8 @@ std::unique_ptr<Backend> make_storage_backend(Storage& storage);
 std::unique_ptr<Backend> make_server_backend(boost::asio::any_io_executor executor,
                                              ServerUrl server, HttpClientOptions options);
 
-// The one that `target` asks for. Throws UsageError.
+// The one that `target` asks for. Throws UsageError, also for a storage in memory: it would be
+// empty, and gone with the command.
 std::unique_ptr<Backend> open_backend(boost::asio::any_io_executor executor, const Target& target,
                                       const TargetFlags& flags, Opening opening);
 

@@ -66,6 +66,20 @@ TEST_F(BackendTest, AStorageTakesListsVerifiesAndGivesBack) {
   EXPECT_EQ(run(copy->export_line(*SessionId::parse("absent"))), std::nullopt);
 }
 
+TEST_F(BackendTest, AStorageThatWouldBeGoneIsRefused) {
+  for (const char* url : {"memory:", "memory", "memory://"}) {
+    for (const Opening opening : {Opening::make, Opening::existing}) {
+      try {
+        open_backend(context_.get_executor(), StorageTarget{url}, {}, opening);
+        ADD_FAILURE() << "opened " << url;
+      } catch (const UsageError& error) {
+        EXPECT_THAT(error.what(), HasSubstr("--server"));
+        EXPECT_THAT(error.what(), HasSubstr("sqlite:"));
+      }
+    }
+  }
+}
+
 TEST_F(BackendTest, ABusyServerIsAskedAgain) {
   ScriptedServer server(
       {{answer(503, "{}", "Retry-After: 0\r\n"), answer(429, "{}", "Retry-After: 0\r\n"),

@@ -27,10 +27,6 @@ std::string scheme_of(std::string_view url) {
   return std::string(url.substr(0, end + 1));
 }
 
-bool is_memory(std::string_view url) {
-  return url == "memory" || url == "memory:" || url == "memory://";
-}
-
 constexpr std::string_view sqlite_scheme = "sqlite:";
 
 // The path in a URL of sqlite; nullopt: it is another URL.
@@ -100,6 +96,10 @@ StorageChoice choose_url(const StorageWishes& wishes) {
 }
 
 }  // namespace
+
+bool is_memory(std::string_view url) {
+  return url == "memory" || url == "memory:" || url == "memory://";
+}
 
 StorageChoice choose_storage(const StorageWishes& wishes) {
   StorageChoice choice = choose_url(wishes);

@@ -43,6 +43,9 @@ struct StorageChoice {
 // given. Throws UsageError, saying what to set.
 StorageChoice choose_storage(const StorageWishes& wishes);
 
+// Whether what is stored at `url` is gone with the process.
+bool is_memory(std::string_view url);
+
 // What a storage is bounded by; where a backend has no such bound, it is not used.
 struct StorageBounds {
   std::uint64_t max_sessions = 1'000'000;

@@ -18,6 +18,9 @@ using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
+// A storage of the program's own.
+std::string file_in(const Folder& folder) { return "sqlite:" + folder.path("own.db"); }
+
 Finished import(const std::string& file, const ServerProcess& server) {
   return run_program({"import", file, "--server", server.url()});
 }
@@ -136,20 +139,23 @@ line 13: session.cwd: malformed JSON at column 72: this string has an escape tha
               StartsWith("2 of 2 sessions rebuilt equal"));
 
   // A storage of the program's own says the same.
-  EXPECT_EQ(run_program({"import", fixture("bad_runs.ndjson"), "--storage", "memory:"}).err,
+  const Folder folder;
+  EXPECT_EQ(run_program({"import", fixture("bad_runs.ndjson"), "--storage", file_in(folder)}).err,
             done.err);
 }
 
 TEST(Interchange, StrictStopsAtTheFirstBadLine) {
+  const Folder folder;
   const Finished done =
-      run_program({"import", fixture("bad_runs.ndjson"), "--storage", "memory:", "--strict"});
+      run_program({"import", fixture("bad_runs.ndjson"), "--storage", file_in(folder), "--strict"});
   EXPECT_EQ(done.exit_code, 1);
   EXPECT_THAT(done.out, StartsWith("2 lines read: 1 stored, 0 already there, 1 refused"));
 }
 
 TEST(Interchange, StandardInputIsAFileToo) {
+  const Folder folder;
   const Finished done =
-      run_program({"import", "-", "--storage", "memory"}, {.input = fixture("runs.ndjson")});
+      run_program({"import", "-", "--storage", file_in(folder)}, {.input = fixture("runs.ndjson")});
   EXPECT_EQ(done.exit_code, 0);
   EXPECT_THAT(done.out, StartsWith("10 lines read: 10 stored"));
 }
@@ -167,10 +173,11 @@ TEST(Interchange, WindowsLineEndsAndBlankLinesChangeNothing) {
 
 TEST(Interchange, AnUnreadableFileIsAClearFailure) {
   const Folder folder;
-  const Finished absent = run_program({"import", folder.path("absent"), "--storage", "memory:"});
+  const std::string storage = file_in(folder);
+  const Finished absent = run_program({"import", folder.path("absent"), "--storage", storage});
   EXPECT_EQ(absent.exit_code, 1);
   EXPECT_THAT(absent.err, MatchesRegex("actionflows: can't read .*absent: No such file.*\n"));
-  const Finished directory = run_program({"import", folder.path(""), "--storage", "memory:"});
+  const Finished directory = run_program({"import", folder.path(""), "--storage", storage});
   EXPECT_EQ(directory.exit_code, 1);
   EXPECT_THAT(directory.err, HasSubstr("it is a folder"));
 }
