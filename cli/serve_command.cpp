@@ -3,6 +3,7 @@
 #include "cli/failure.hpp"
 #include "cli/flags.hpp"
 #include "cli/import.hpp"
+#include "cli/open_files.hpp"
 #include "cli/open_storage.hpp"
 #include "cli/quantities.hpp"
 #include "cli/run_tasks.hpp"
@@ -157,6 +158,22 @@ void log_fallback(const StorageChoice& choice, const Log& log) {
                                                            : choice.journal}});
 }
 
+// Each connection is an open file; where there can't be enough of them, some wait to be accepted.
+void make_room_for_connections(const ServeFlags& flags, const Log& log) {
+  // The storage's, the event loops', and those of connections that are being turned away.
+  constexpr std::uint64_t others = 1'024;
+  constexpr std::uint64_t highest = std::numeric_limits<std::uint64_t>::max();
+  const std::uint64_t needed = std::min(flags.max_connections.value, highest - others) + others;
+  const std::uint64_t limit = allow_open_files(needed);
+  if (limit >= needed) return;
+  log.warn("few_open_files",
+           {{"limit", limit},
+            {"needed", needed},
+            {"what",
+             "connections beyond the limit wait until others end: raise the hard limit of open "
+             "files (ulimit -Hn), or lower --max-connections"}});
+}
+
 void log_listening(const App& app, const ServeFlags& flags, const Health& health, const Log& log) {
   const ServerUrl url{.host = flags.host, .port = app.port()};
   log.info("listening", {{"url", url.str()},
@@ -179,6 +196,8 @@ class EndSignals {
     wait_for_next(app);
     context_.run();
     signals_.clear();
+    // The keys serve nobody any more, and what is in flight is still to be finished.
+    std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGTERM, exit_at_once);
     std::signal(SIGINT, exit_at_once);
     log.info("stopping");
@@ -202,6 +221,7 @@ int run_serve(const ServeFlags& flags) {
   const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
   for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
   log_fallback(choice, log);
+  make_room_for_connections(flags, log);
   Storage storage = open(choice, flags, log);
   const Health health = look_at(storage, flags.require_primary, log);
   App app(storage, app_options(flags, log));
@@ -257,7 +277,8 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
       ->check(positive);
   add_flag(command, "max-streams", flags.max_streams, "N", "at the same time");
   add_flag(command, "request-timeout", flags.request_timeout, "DURATION",
-           "for a request's work in the storage; not of streams, imports and exports")
+           "for a request's work in the storage; not of streams, imports, exports and "
+           "verifications")
       ->check(positive);
   add_flag(command, "header-timeout", flags.header_timeout, "DURATION",
            "for a request's head to arrive")

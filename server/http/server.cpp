@@ -94,7 +94,8 @@ Instruments::Instruments(Metrics& metrics, const Router& router,
                            [usage, part] { return static_cast<double>((*usage.*part).load()); });
   };
   show("actionflows_http_connections", "Open connections.", &Usage::connections);
-  show("actionflows_http_requests_in_flight", "Requests inside guard or handler.", &Usage::in_flight);
+  show("actionflows_http_requests_in_flight", "Requests inside guard or handler.",
+       &Usage::in_flight);
   show("actionflows_http_streams", "Open streams.", &Usage::streams);
   show("actionflows_http_buffered_body_bytes", "Memory of large request bodies.",
        &Usage::body_bytes);
@@ -135,7 +136,7 @@ struct Server::Impl {
 
   void listen();
   Task<void> accept_connections();
-  Task<bool> accept_one(Worker& worker);
+  Task<error_code> accept_one(Worker& worker);
 
   // Runs `action` on each connection, on its thread.
   template <class Action>
@@ -181,36 +182,45 @@ void Server::Impl::listen() {
 // One acceptor hands connections to the threads in turn. A listening socket per thread
 // (SO_REUSEPORT) would spread them unevenly, and a second server on the same port unnoticed.
 Task<void> Server::Impl::accept_connections() {
+  constexpr auto silence = std::chrono::seconds(10);
   asio::steady_timer pause(workers.front()->context);
+  Monotonic next_told{};
   for (std::size_t turn = 0; acceptor->is_open(); ++turn) {
-    bool accepted = false;
+    std::string what;
     try {
-      accepted = co_await accept_one(*workers[turn % workers.size()]);
+      const error_code error = co_await accept_one(*workers[turn % workers.size()]);
+      if (!error) continue;
+      what = error.message();
     } catch (const std::exception& error) {
       // Most likely out of memory: this connection is gone, the next may be taken again.
-      if (shared.options.on_fault)
-        shared.options.on_fault({.request_id = 0, .method = {}, .route = {}, .what = error.what()});
+      what = error.what();
     }
-    if (accepted) continue;
+    if (!acceptor->is_open()) co_return;
+    const Monotonic now = std::chrono::steady_clock::now();
+    if (shared.options.on_fault && now >= next_told) {
+      next_told = now + silence;
+      what.insert(0, "a connection can't be accepted: ");
+      shared.options.on_fault({.request_id = 0, .method = {}, .route = {}, .what = what});
+    }
     pause.expires_after(std::chrono::milliseconds(50));
     co_await pause.async_wait(as_result);
   }
 }
 
-// False: it could not be taken, most likely for want of file descriptors: it waits until some are
-// free again.
-Task<bool> Server::Impl::accept_one(Worker& worker) {
+// An error: it could not be taken, most likely for want of file descriptors: it waits until some
+// are free again.
+Task<error_code> Server::Impl::accept_one(Worker& worker) {
   tcp::socket socket(worker.context);
   tcp::endpoint remote;
   const auto [error] = co_await acceptor->async_accept(socket, remote, as_result);
-  if (error) co_return false;
+  if (error) co_return error;
   auto connection =
       std::make_shared<Connection>(shared, worker, std::move(socket), remote.address());
   asio::co_spawn(worker.context, Connection::run(std::move(connection)),
                  [](const std::exception_ptr&) {
                    // Out of memory: the connection is gone, the server goes on.
                  });
-  co_return true;
+  co_return error_code();
 }
 
 Server::Server(ServerOptions options, Router router, Metrics* metrics)

@@ -32,9 +32,9 @@ struct AccessRecord {
   std::uint64_t request_id = 0;
 };
 
-// An exception that was answered with a 500, ended a stream or, without a method, kept a connection
-// from being accepted; or a storage's failure whose cause the answer does not tell. The views live
-// during the call.
+// An exception that was answered with a 500 or ended a stream; or a storage's failure whose cause
+// the answer does not tell; or, without a method, why a connection could not be accepted (too many
+// open files, say), which is told once in 10 s. The views live during the call.
 struct FaultRecord {
   std::uint64_t request_id = 0;  // also in the problem document of a 500, as "errorId"
   std::string_view method;

@@ -261,8 +261,14 @@ TEST(ServerLimits, OutlivesALackOfFileDescriptors) {
   waiting.send(request_text("GET", "/hello"));
   EXPECT_EQ(before.exchange(request_text("GET", "/hello")).status, 200);
   EXPECT_EQ(server->load().connections, 1U);
+  EXPECT_TRUE(eventually([&] { return !server.faults().empty(); }));
+  EXPECT_EQ(before.exchange(request_text("GET", "/slow")).status, 200)
+      << "it tries again meanwhile";
+  const std::vector<std::string> faults = server.faults();
   ::setrlimit(RLIMIT_NOFILE, &usual);
   EXPECT_EQ(waiting.reply().status, 200);
+  EXPECT_THAT(faults, testing::ElementsAre(testing::EndsWith("Too many open files")))
+      << "told once";
 }
 
 }  // namespace

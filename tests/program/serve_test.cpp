@@ -2,22 +2,24 @@
 #include "actionflows/base/encoding.hpp"
 #include "tests/program/process.hpp"
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
-#include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
 #include <algorithm>
+#include <memory>
 
 namespace actionflows::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
@@ -49,25 +51,77 @@ TEST(Serve, StopsOnCtrlC) {
   EXPECT_EQ(server.process().wait(), 0);
 }
 
+// A request in flight, which holds the server up until its body comes.
+class HeldRequest {
+ public:
+  explicit HeldRequest(const ServerProcess& server) {
+    socket_.connect({boost::asio::ip::address_v4::loopback(),
+                     static_cast<std::uint16_t>(std::stoi(port_of(server)))});
+    send(
+        "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Expect: 100-continue\r\nContent-Length: 16\r\n\r\n");
+    read_until("100 Continue\r\n\r\n");
+  }
+
+  // The first line of the answer.
+  std::string finish() {
+    send(R"({"userId":"ann"})");
+    return read_until("\r\n");
+  }
+
+ private:
+  void send(const std::string& text) { boost::asio::write(socket_, boost::asio::buffer(text)); }
+  std::string read_until(const std::string& end) {
+    const auto size = boost::asio::read_until(socket_, boost::asio::dynamic_buffer(input_), end);
+    std::string text = input_.substr(0, size - end.size());
+    input_.erase(0, size);
+    return text;
+  }
+
+  boost::asio::io_context context_;
+  boost::asio::ip::tcp::socket socket_{context_};
+  std::string input_;
+};
+
+TEST(Serve, AHangUpWhileItStopsIsIgnored) {
+  ServerProcess server;
+  HeldRequest held(server);
+  server.process().signal(SIGTERM);
+  ASSERT_TRUE(server.process().wait_for_err("event=stopping"));
+  server.process().signal(SIGHUP);
+  EXPECT_EQ(held.finish(), "HTTP/1.1 201 Created");
+  EXPECT_EQ(server.process().wait(), 0);
+  EXPECT_THAT(server.process().err(), HasSubstr("event=stopped"));
+}
+
 TEST(Serve, ASecondSignalStopsAtOnce) {
   ServerProcess server;
-  // A request in flight, whose body never comes, holds it up.
-  boost::asio::io_context context;
-  boost::asio::ip::tcp::socket socket(context);
-  socket.connect({boost::asio::ip::address_v4::loopback(),
-                  static_cast<std::uint16_t>(std::stoi(port_of(server)))});
-  boost::asio::write(socket, boost::asio::buffer(std::string(
-                                 "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                                 "application/json\r\nExpect: 100-continue\r\n"
-                                 "Content-Length: 10\r\n\r\n")));
-  boost::asio::streambuf answer;
-  boost::asio::read_until(socket, answer, "100 Continue");
+  const HeldRequest held(server);
   server.process().signal(SIGTERM);
   ASSERT_TRUE(server.process().wait_for_err("event=stopping"));
   const auto start = std::chrono::steady_clock::now();
   server.process().signal(SIGTERM);
   EXPECT_EQ(server.process().wait(), 1);
   EXPECT_LT(std::chrono::steady_clock::now() - start, 8s);
+}
+
+TEST(Serve, RaisesTheLimitOfOpenFilesForItsConnections) {
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  rlimit low = usual;
+  low.rlim_cur = 64;
+  ::setrlimit(RLIMIT_NOFILE, &low);
+  const ServerProcess server;
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  std::vector<std::unique_ptr<HeldRequest>> held;
+  for (int at = 0; at < 100; ++at) held.push_back(std::make_unique<HeldRequest>(server));
+  for (const auto& request : held) EXPECT_EQ(request->finish(), "HTTP/1.1 201 Created");
+}
+
+TEST(Serve, SaysWhenItsConnectionsAreMoreThanFilesMayBeOpen) {
+  ServerProcess server({"--max-connections", "4000000000"});
+  EXPECT_THAT(server.process().err(),
+              ContainsRegex("level=warn event=few_open_files limit=[0-9]+ needed=4000001024 "));
 }
 
 TEST(Serve, APortInUseIsAClearFailure) {
@@ -225,9 +279,12 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"import"},
       {"import", "a", "b"},
       {"import", "a", "--storage", "memory:", "--server", "http://127.0.0.1:1"},
+      {"import", "a", "--storage", "memory:"},
+      {"export", "--storage", "memory"},
+      {"verify", "--storage", "memory://"},
       {"import", "a", "--storage", "floppy:"},
       {"import", "a", "--server", "https://127.0.0.1"},
-      {"import", "a", "--user", "two words", "--storage", "memory:"},
+      {"import", "a", "--user", "two words", "--storage", "sqlite:a.db"},
       {"export", "--colour"},
       {"verify", "no/session"},
       {"tail", "no session"},
