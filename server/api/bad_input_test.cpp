@@ -1,12 +1,14 @@
 // Whatever is wrong with a request: a clear answer, and nothing has changed.
 #include "server/testing/faulty_storage.hpp"
 #include "server/testing/served.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
 #include <string>
-#include <thread>
+#include <tuple>
 
 namespace actionflows {
 namespace {
@@ -171,9 +173,19 @@ TEST_F(BadInput, UnknownEnumerationValues) {
                "state");
   expect_issue(client_.post("/v1/sessions/s/chains", R"({"title":"t","source":"magic"})"),
                "invalid_enum_value", "source");
-  expect_issue(client_.get("/v1/sessions?state=done"), "invalid_string", "state");
-  expect_issue(client_.get("/v1/sessions/s/chains?status=done"), "invalid_string", "status");
-  expect_issue(client_.get("/v1/chains/s.c1/steps?status=done"), "invalid_string", "status");
+  const std::tuple<const char*, const char*, const char*> queries[] = {
+      {"/v1/sessions?state=done", "state", "one of active, paused, completed"},
+      {"/v1/sessions/s/chains?status=done", "status",
+       "one of pending, in_progress, completed, failed, cancelled"},
+      {"/v1/chains/s.c1/steps?status=done", "status",
+       "one of pending, in_progress, completed, failed, skipped"},
+      {"/v1/chains/s.c1?include=events", "include", "one of steps"}};
+  for (const auto& [target, name, expected] : queries) {
+    const Reply reply = client_.get(target);
+    expect_issue(reply, "invalid_enum_value", name);
+    EXPECT_EQ(reply.at("/issues/0/expected"), expected);
+    EXPECT_EQ(reply.at("/issues/0/message"), "must be " + std::string(expected));
+  }
 }
 
 TEST_F(BadInput, NumbersOutOfRange) {
@@ -183,12 +195,26 @@ TEST_F(BadInput, NumbersOutOfRange) {
     EXPECT_EQ(reply.status, 400) << number;
     EXPECT_EQ(reply.at("/issues/0/path/0"), "waitsFor") << number;
   }
-  for (const char* limit : {"0", "1001"})
-    EXPECT_EQ(client_.get("/v1/sessions?limit=" + std::string(limit)).at("/issues/0/path/0"),
-              "limit");
-  for (const char* limit : {"", "-1", "1.0", "ten", "99999999999999999999"})
-    expect_issue(client_.get("/v1/sessions?limit=" + std::string(limit)), "invalid_string",
-                 "limit");
+  for (const std::string list : {"/v1/sessions?limit=", "/v1/sessions/s/events?limit="}) {
+    expect_issue(client_.get(list + "0"), "too_small", "limit");
+    for (const char* limit : {"1001", "99999999999999999999"})
+      expect_issue(client_.get(list + limit), "too_big", "limit");
+    for (const char* limit : {"", "-1", "1.0", "ten", "99999999999999999999x"})
+      expect_issue(client_.get(list + limit), "invalid_string", "limit");
+  }
+}
+
+// JavaScript could not read them in an answer.
+TEST_F(BadInput, NumbersThatJavaScriptCanNotHold) {
+  const std::string log = "/v1/sessions/s/events";
+  EXPECT_EQ(client_.get(log + "?after=9007199254740991").status, 200);
+  for (const std::string number : {"9007199254740992", "18446744073709551615"}) {
+    expect_issue(client_.get(log + "?after=" + number), "too_big", "after");
+    expect_issue(client_.del(log + "?before=" + number), "too_big", "before");
+    expect_issue(client_.get("/v1/sessions/s/stream?after=" + number), "too_big", "after");
+    expect_issue(client_.get("/v1/sessions/s/stream", {{"Last-Event-ID", number}}), "too_big",
+                 "Last-Event-ID");
+  }
 }
 
 TEST_F(BadInput, QueriesThatMeanNothing) {
@@ -199,8 +225,21 @@ TEST_F(BadInput, QueriesThatMeanNothing) {
   expect_issue(client_.get("/v1/sessions?userId=a%20b"), "invalid_string", "userId");
   expect_issue(client_.get("/v1/sessions/s/events?since=yesterday"), "invalid_string", "since");
   expect_issue(client_.get("/v1/sessions/s/events?type=note"), "invalid_string", "type");
-  const Reply reply = client_.get("/v1/sessions?limit=x&state=y&z=1");
-  EXPECT_TRUE(reply.has("/issues/2")) << "all of them: " << reply.body;
+}
+
+TEST_F(BadInput, EveryIssueOfAQueryIsToldAtOnce) {
+  const auto expect_issues = [](const Reply& reply, std::size_t count) {
+    EXPECT_EQ(reply.status, 400);
+    EXPECT_TRUE(reply.has("/issues/" + std::to_string(count - 1))) << reply.body;
+    EXPECT_FALSE(reply.has("/issues/" + std::to_string(count))) << reply.body;
+  };
+  expect_issues(client_.get("/v1/sessions?limit=x&state=y&z=1"), 3);
+  expect_issues(client_.get("/v1/sessions?limit=0&state=x"), 2);
+  for (const char* list :
+       {"/v1/sessions", "/v1/archive", "/v1/sessions/s/chains", "/v1/chains/s.c1/steps"})
+    expect_issues(client_.get(std::string(list) + "?limit=0&cursor=zz"), 2);
+  expect_issues(client_.get("/v1/sessions/s/events?limit=0&after=x&type=y"), 3);
+  expect_issues(client_.get("/v1/sessions/s/stream?after=x", {{"Last-Event-ID", "y"}}), 2);
 }
 
 TEST_F(BadInput, BodiesWithoutLength) {
@@ -240,20 +279,27 @@ TEST_F(BadInput, UnknownRoutes) {
 TEST(ExpiredSessions, AreNotThere) {
   AppOptions options;
   options.sweep_interval = 1h;
-  StorageOptions storage;
-  storage.session_ttl = 200ms;
-  Served served(options, make_memory_storage(), system_clock(), storage);
+  FakeClock clock;
+  Served served(options, make_memory_storage(), clock);
   test::Client client = served.client();
   client.post("/v1/sessions", R"({"userId":"ann","sessionId":"s"})");
   client.post("/v1/sessions/s/chains", R"({"title":"t","source":"flow"})");
-  std::this_thread::sleep_for(250ms);
+  clock.advance(25h);
   for (const char* path : {"/v1/sessions/s", "/v1/sessions/s/chains", "/v1/chains/s.c1"})
     EXPECT_EQ(client.get(path).status, 404) << path;
   EXPECT_EQ(client.patch("/v1/sessions/s", R"({"title":"t"})").status, 404);
   EXPECT_EQ(client.post("/v1/sessions/s/touch").status, 404);
-  EXPECT_EQ(client.post("/v1/sessions/s/events", R"({"type":"a:b"})").status, 404);
   EXPECT_EQ(client.get("/v1/sessions").at("/items"), "[]");
   EXPECT_EQ(client.get("/v1/sessions/s/events").status, 200) << "its log is";
+  // Appending looks for the session only in its second attempt, and waits for it by the clock.
+  auto append = std::async(std::launch::async, [&] {
+    return client.post("/v1/sessions/s/events", R"({"type":"a:b"})").status;
+  });
+  EXPECT_TRUE(test::wait_until([&] {
+    clock.advance(1ms);
+    return append.wait_for(0s) == std::future_status::ready;
+  }));
+  EXPECT_EQ(append.get(), 404);
 }
 
 // ---- what is not the client's fault
@@ -299,16 +345,24 @@ TEST_F(Failures, OfTheInsideTellNothingButAnId) {
 
 TEST(Limits, AreNamed) {
   MemoryOptions memory;
-  memory.limits.max_events = 3;
+  memory.limits.max_events = 4;
   memory.limits.max_chains = 1;
   Served served({}, make_memory_storage(memory));
   test::Client client = served.client();
   client.post("/v1/sessions", R"({"userId":"ann","sessionId":"s"})");
-  Reply reply;
-  for (int n = 0; n < 3; ++n) reply = client.post("/v1/sessions/s/events", R"({"type":"a:b"})");
-  EXPECT_TRUE(reply.status == 429 || reply.status == 507) << reply.status;
-  EXPECT_EQ(reply.at("/type"), "urn:actionflows:problem:exhausted");
-  EXPECT_NE(reply.at("/detail").find('3'), std::string::npos) << reply.body;
+  const auto expect_full = [](const Reply& reply, const std::string& detail) {
+    EXPECT_EQ(reply.status, 507);
+    EXPECT_EQ(reply.at("/type"), "urn:actionflows:problem:exhausted");
+    EXPECT_EQ(reply.at("/detail"), detail);
+  };
+  const auto add_chain = [&] {
+    return client.post("/v1/sessions/s/chains", R"({"title":"t","source":"flow"})");
+  };
+  const auto add_event = [&] { return client.post("/v1/sessions/s/events", R"({"type":"a:b"})"); };
+  EXPECT_EQ(add_chain().status, 201);
+  expect_full(add_chain(), "the session has too many chains (limit 1)");
+  EXPECT_EQ(add_event().status, 201);
+  expect_full(add_event(), "the session's log is full: prune it (limit 4)");
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ Task<Response> ChainsApi::list(Request& request) {
   const SessionId session = call.session_id();
   Query query(request, chain_list_parameters);
   const auto status = query.chain_status("status");
-  const PageQuery page = query.page();
+  const PageQuery page = query.page(ListKind::chains);
   query.check();
   const auto list = [&](PageQuery portion) {
     return services_.storage.list_chains(session, status, std::move(portion), call.context());
@@ -213,7 +213,7 @@ Task<Response> ChainsApi::list_archive(Request& request) {
   const Call call(request, services_);
   Query query(request, archive_parameters);
   const auto user = user_to_list(query, call.principal());
-  const PageQuery page = query.page();
+  const PageQuery page = query.page(ListKind::archive);
   query.check();
   const auto list = [&](PageQuery portion) {
     return services_.chains.list_archive(user, std::move(portion), call.context());

@@ -8,9 +8,9 @@
 #include "server/api/views.hpp"
 
 #include <array>
-#include <charconv>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace actionflows::api {
 namespace {
@@ -19,7 +19,10 @@ using http::Method;
 using http::Request;
 using http::Response;
 
-constexpr Parameter after_parameter{"after", R"({"type":"integer","minimum":0})",
+constexpr std::string_view position_schema =
+    R"({"type":"integer","minimum":0,"maximum":9007199254740991})";
+
+constexpr Parameter after_parameter{"after", position_schema,
                                     "Events with greater sequence numbers."};
 
 constexpr std::array event_list_parameters{
@@ -29,27 +32,18 @@ constexpr std::array event_list_parameters{
     Parameter{"until", R"({"type":"string","format":"date-time"})", "Before this time."}};
 
 constexpr std::array prune_parameters{
-    Parameter{"before", R"({"type":"integer","minimum":1})", "The first event to keep."}};
+    Parameter{"before", position_schema, "The first event to keep."}};
 
 constexpr std::array stream_parameters{
-    Parameter{"after", R"({"type":"integer","minimum":0})",
+    Parameter{"after", position_schema,
               "Go on behind this event; Last-Event-ID, where given, wins. 0: from the beginning. "
               "Without either: what happens from now on."}};
 
 // Where a stream is to go on; nullopt: from now on.
-std::optional<std::uint64_t> position_asked(const Request& request, Query& query) {
+std::optional<std::uint64_t> position_asked(Query& query) {
   const auto after = query.number("after");
-  const auto header = request.header("Last-Event-ID");
-  if (!header) return after;
-  std::uint64_t position = 0;
-  const char* const last = header->data() + header->size();
-  const auto [end, error] = std::from_chars(header->data(), last, position);
-  if (error == std::errc() && end == last) return position;
-  Issue issue;
-  issue.path = {std::string("Last-Event-ID")};
-  issue.code = IssueCode::invalid_string;
-  issue.message = "must be the id of an event of this stream: a whole number";
-  throw invalid_input({std::move(issue)});
+  const auto last_seen = query.number_in_header("Last-Event-ID");
+  return last_seen ? last_seen : after;
 }
 
 std::string members_of(const EventList& list) {
@@ -129,7 +123,7 @@ Task<Response> EventsApi::list(Request& request) {
   Query query(request, event_list_parameters);
   EventFilter filter;
   filter.after = query.number("after").value_or(filter.after);
-  filter.limit = query.number("limit").value_or(page_portion);
+  filter.limit = query.limit(page_portion);
   filter.type = query.event_type("type");
   filter.since = query.time("since");
   filter.until = query.time("until");
@@ -163,7 +157,7 @@ Task<Response> EventsApi::stream(Request& request) {
   const Call call(request);
   SessionId session = call.session_id();
   Query query(request, stream_parameters);
-  const auto position = position_asked(request, query);
+  const auto position = position_asked(query);
   query.check();
   EventFilter newest;
   newest.limit = 1;

@@ -50,10 +50,9 @@ class ItemsWriter {
 
 std::string next_cursor_member(const std::optional<std::string>& cursor);
 
-// The page that `query` asks for; `list` answers a PageQuery with a Task<Page<T>>.
+// The page that `query`, a checked one, asks for; `list` answers a PageQuery with a Task<Page<T>>.
 template <class List>
 Task<std::string> encode_page(PageQuery query, List list) {
-  check_limit(query.limit);
   ItemsWriter writer;
   for (;;) {
     PageQuery portion = query;

@@ -8,6 +8,18 @@
 #include <utility>
 
 namespace actionflows::api {
+namespace {
+
+// Throws invalid where it is none of that list.
+void check_cursor(ListKind list, std::string_view cursor) {
+  if (list == ListKind::sessions || list == ListKind::archive) {
+    static_cast<void>(decode_position(list, cursor));
+  } else {
+    static_cast<void>(decode_number(list, cursor));
+  }
+}
+
+}  // namespace
 
 Query::Query(const http::Request& request, std::span<const Parameter> known) : request_(request) {
   for (const http::NamedValue& value : request.query) {
@@ -31,12 +43,12 @@ void Query::add(std::string_view name, IssueCode code, std::string message, std:
 }
 
 template <class T, class Parse>
-std::optional<T> Query::parsed(std::string_view name, std::string_view expected, Parse parse) {
+std::optional<T> Query::parsed(std::string_view name, std::string_view expected, Parse parse,
+                               IssueCode code) {
   const auto value = request_.query_value(name);
   if (!value) return std::nullopt;
   std::optional<T> result = parse(*value);
-  if (!result)
-    add(name, IssueCode::invalid_string, "must be " + std::string(expected), std::string(expected));
+  if (!result) add(name, code, "must be " + std::string(expected), std::string(expected));
   return result;
 }
 
@@ -44,14 +56,32 @@ std::optional<std::string_view> Query::text(std::string_view name) const {
   return request_.query_value(name);
 }
 
+std::optional<std::uint64_t> Query::number_in(std::string_view name,
+                                              std::optional<std::string_view> text, Range range) {
+  if (!text) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* const last = text->data() + text->size();
+  const auto [end, error] = std::from_chars(text->data(), last, number);
+  const bool beyond = error == std::errc::result_out_of_range;
+  if (end != last || (error != std::errc() && !beyond)) {
+    add(name, IssueCode::invalid_string, "must be a whole number", "a whole number");
+  } else if (beyond || number < range.min || number > range.max) {
+    const std::string bounds =
+        "from " + std::to_string(range.min) + " to " + std::to_string(range.max);
+    add(name, !beyond && number < range.min ? IssueCode::too_small : IssueCode::too_big,
+        "must be " + bounds, bounds);
+  } else {
+    return number;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::uint64_t> Query::number(std::string_view name) {
-  return parsed<std::uint64_t>(name, "a whole number", [](std::string_view text) {
-    std::uint64_t number = 0;
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data(), last, number);
-    return error == std::errc() && end == last && !text.empty() ? std::optional(number)
-                                                                : std::nullopt;
-  });
+  return number_in(name, text(name), {});
+}
+
+std::optional<std::uint64_t> Query::number_in_header(std::string_view name) {
+  return number_in(name, request_.header(name), {});
 }
 
 std::optional<Timestamp> Query::time(std::string_view name) {
@@ -67,24 +97,25 @@ std::optional<EventType> Query::event_type(std::string_view name) {
 }
 
 std::optional<SessionState> Query::session_state(std::string_view name) {
-  return parsed<SessionState>(name, "active, paused or completed", parse_session_state);
+  return parsed<SessionState>(name, "one of active, paused, completed", parse_session_state,
+                              IssueCode::invalid_enum_value);
 }
 
 std::optional<ChainStatus> Query::chain_status(std::string_view name) {
-  return parsed<ChainStatus>(name, "pending, in_progress, completed, failed or cancelled",
-                             parse_chain_status);
+  return parsed<ChainStatus>(name, "one of pending, in_progress, completed, failed, cancelled",
+                             parse_chain_status, IssueCode::invalid_enum_value);
 }
 
 std::optional<StepStatus> Query::step_status(std::string_view name) {
-  return parsed<StepStatus>(name, "pending, in_progress, completed, failed or skipped",
-                            parse_step_status);
+  return parsed<StepStatus>(name, "one of pending, in_progress, completed, failed, skipped",
+                            parse_step_status, IssueCode::invalid_enum_value);
 }
 
 bool Query::has(std::string_view name, std::string_view value) {
-  return parsed<bool>(name, value,
-                      [&](std::string_view given) {
-                        return given == value ? std::optional(true) : std::nullopt;
-                      })
+  const auto is_it = [&](std::string_view given) {
+    return given == value ? std::optional(true) : std::nullopt;
+  };
+  return parsed<bool>(name, "one of " + std::string(value), is_it, IssueCode::invalid_enum_value)
       .value_or(false);
 }
 
@@ -92,10 +123,21 @@ void Query::require(std::string_view name, bool given) {
   if (!given && !request_.query_value(name)) add(name, IssueCode::invalid_type, "is required");
 }
 
-PageQuery Query::page() {
+std::size_t Query::limit(std::size_t usual) {
+  return number_in("limit", text("limit"), {.min = 1, .max = max_page}).value_or(usual);
+}
+
+PageQuery Query::page(ListKind list) {
   PageQuery page;
-  page.limit = number("limit").value_or(page.limit);
-  if (const auto cursor = text("cursor")) page.cursor = std::string(*cursor);
+  page.limit = limit(page.limit);
+  const auto cursor = text("cursor");
+  if (!cursor) return page;
+  page.cursor = std::string(*cursor);
+  try {
+    check_cursor(list, *cursor);
+  } catch (const StorageError& error) {
+    issues_.insert(issues_.end(), error.issues.begin(), error.issues.end());
+  }
   return page;
 }
 

@@ -142,7 +142,7 @@ Task<Response> SessionsApi::list(Request& request) {
   SessionFilter filter;
   filter.user = user_to_list(query, call.principal());
   filter.state = query.session_state("state");
-  const PageQuery page = query.page();
+  const PageQuery page = query.page(ListKind::sessions);
   query.check();
   const auto list = [&](PageQuery portion) {
     return services_.storage.list_sessions(filter, std::move(portion), call.context());

@@ -106,7 +106,7 @@ Task<Response> StepsApi::list(Request& request) {
   const ChainId chain = call.chain_id();
   Query query(request, step_list_parameters);
   const auto status = query.step_status("status");
-  const PageQuery page = query.page();
+  const PageQuery page = query.page(ListKind::steps);
   query.check();
   const auto list = [&](PageQuery portion) {
     return services_.storage.list_steps(chain, status, std::move(portion), call.context());
