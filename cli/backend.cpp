@@ -170,15 +170,18 @@ std::unique_ptr<Backend> make_server_backend(boost::asio::any_io_executor execut
 }
 
 std::unique_ptr<Backend> open_backend(boost::asio::any_io_executor executor, const Target& target,
-                                      const TargetFlags& flags, Opening opening) {
+                                      const TargetFlags& flags, Opening opening,
+                                      const LimitFlags& limits) {
   if (const auto* const storage = std::get_if<StorageTarget>(&target)) {
     if (is_memory(storage->url)) {
       throw UsageError(
           "a storage in memory is empty at first and gone with this command: give --server URL to "
           "work on what a server keeps, or a storage that lasts, for example sqlite:PATH");
     }
-    return std::make_unique<StorageBackend>(
-        std::make_unique<Storage>(open_storage(storage->url, {}, opening)));
+    StorageBounds bounds;
+    bounds.limits = limits.driver_limits();
+    return std::make_unique<StorageBackend>(std::make_unique<Storage>(
+        open_storage(storage->url, bounds, opening), limits.storage_options()));
   }
   HttpClientOptions options;
   options.api_key = read_api_key(flags);

@@ -5,6 +5,7 @@
 #include "actionflows/storage/storage.hpp"
 #include "cli/answers.hpp"
 #include "cli/http_client.hpp"
+#include "cli/limit_flags.hpp"
 #include "cli/open_storage.hpp"
 #include "cli/target.hpp"
 
@@ -53,9 +54,10 @@ std::unique_ptr<Backend> make_storage_backend(Storage& storage);
 std::unique_ptr<Backend> make_server_backend(boost::asio::any_io_executor executor,
                                              ServerUrl server, HttpClientOptions options);
 
-// The one that `target` asks for. Throws UsageError, also for a storage in memory: it would be
-// empty, and gone with the command.
+// The one that `target` asks for; `limits` are those of a storage, a server has its own. Throws
+// UsageError, also for a storage in memory: it would be empty, and gone with the command.
 std::unique_ptr<Backend> open_backend(boost::asio::any_io_executor executor, const Target& target,
-                                      const TargetFlags& flags, Opening opening);
+                                      const TargetFlags& flags, Opening opening,
+                                      const LimitFlags& limits = {});
 
 }  // namespace actionflows::cli

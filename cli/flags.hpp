@@ -38,6 +38,16 @@ CLI::Option* add_flag(CLI::App& command, const std::string& name, T& value, std:
       ->capture_default_str();
 }
 
+// For numbers, sizes and durations of which 0 makes no sense.
+inline CLI::Validator positive() {
+  const auto refuse_zero = [](const std::string& text) {
+    const bool number = text.find_first_of("0123456789") != text.npos;  // else its form is told
+    return number && text.find_first_of("123456789") == text.npos ? "it must be more than 0"
+                                                                  : std::string();
+  };
+  return {refuse_zero, "", "positive"};
+}
+
 // An option that is given or not.
 inline CLI::Option* add_switch(CLI::App& command, const std::string& name, bool& value,
                                std::string description) {

@@ -3,6 +3,7 @@
 #include "cli/failure.hpp"
 #include "cli/flags.hpp"
 #include "cli/import.hpp"
+#include "cli/limit_flags.hpp"
 #include "cli/open_files.hpp"
 #include "cli/open_storage.hpp"
 #include "cli/quantities.hpp"
@@ -51,13 +52,7 @@ struct ServeFlags {
 
   Count max_sessions{StorageBounds{}.max_sessions};
   Size max_bytes{StorageBounds{}.max_bytes};
-  Count max_events{DriverLimits{}.max_events};
-  Count max_chains{DriverLimits{}.max_chains};
-  Count max_steps{DriverLimits{}.max_steps};
-  Size max_record_bytes{StorageOptions{}.record_limits.max_bytes};
-  Duration session_ttl{StorageOptions{}.session_ttl};
-  Duration log_retention{DriverLimits{}.log_retention};
-  Duration archive_retention{DriverLimits{}.archive_retention};
+  LimitFlags limits;
   Duration sweep_interval{AppOptions{}.sweep_interval};
 
   std::string log_format = "logfmt";
@@ -89,28 +84,16 @@ AppOptions app_options(const ServeFlags& flags, const Log& log) {
   return options;
 }
 
-// Beyond what numbers of chains and steps can be, there is nothing left to limit.
-std::uint32_t highest_number(Count limit) {
-  constexpr std::uint64_t highest = std::numeric_limits<std::uint32_t>::max();
-  return static_cast<std::uint32_t>(std::min(limit.value, highest));
-}
-
 Storage open(const StorageChoice& choice, const ServeFlags& flags, const Log& log) {
+  DriverLimits limits = flags.limits.driver_limits();
+  limits.touch_interval =
+      activity_interval(flags.limits.session_ttl.value, flags.token_idle_limit.value);
   const StorageBounds bounds{
       .max_sessions = flags.max_sessions.value,
       .max_bytes = flags.max_bytes.bytes,
-      .limits = {.max_events = flags.max_events.value,
-                 .max_chains = highest_number(flags.max_chains),
-                 .max_steps = highest_number(flags.max_steps),
-                 .touch_interval =
-                     activity_interval(flags.session_ttl.value, flags.token_idle_limit.value),
-                 .log_retention = flags.log_retention.value,
-                 .archive_retention = flags.archive_retention.value},
+      .limits = limits,
       .log = [log](std::string_view what) { log.warn("storage", {{"what", what}}); }};
-  StorageOptions options;
-  options.session_ttl = flags.session_ttl.value;
-  options.record_limits.max_bytes = flags.max_record_bytes.bytes;
-  return Storage(open_served_storage(choice, bounds), options);
+  return Storage(open_served_storage(choice, bounds), flags.limits.storage_options());
 }
 
 // Before anything is served: whoever sees the server sees all of it. Throws where the file can't be
@@ -247,11 +230,6 @@ std::string refuse_odd_origin(const std::string& origin) {
   return "\"" + printable(origin) + "\" is no origin; one looks like https://dashboard.example";
 }
 
-std::string refuse_zero(const std::string& text) {
-  const bool number = text.find_first_of("0123456789") != text.npos;  // else its form is told
-  return number && text.find_first_of("123456789") == text.npos ? "it must be more than 0" : "";
-}
-
 void add_access_flags(CLI::App& command, ServeFlags& flags) {
   add_flag(command, "api-keys-file", flags.api_keys_file, "FILE",
            "lines of name:sha256; with it every request needs a key, and other hosts may be "
@@ -267,50 +245,32 @@ void add_access_flags(CLI::App& command, ServeFlags& flags) {
            "and in any case this long after it was issued");
 }
 
-void add_limit_flags(CLI::App& command, ServeFlags& flags) {
-  const CLI::Validator positive(refuse_zero, "", "positive");
+void add_bound_flags(CLI::App& command, ServeFlags& flags) {
   add_flag(command, "body-limit", flags.body_limit, "SIZE",
            "of a request's body; of an import "
            "256MiB")
-      ->check(positive);
+      ->check(positive());
   add_flag(command, "max-connections", flags.max_connections, "N", "at the same time")
-      ->check(positive);
+      ->check(positive());
   add_flag(command, "max-streams", flags.max_streams, "N", "at the same time");
   add_flag(command, "request-timeout", flags.request_timeout, "DURATION",
            "for a request's work in the storage; not of streams, imports, exports and "
            "verifications")
-      ->check(positive);
+      ->check(positive());
   add_flag(command, "header-timeout", flags.header_timeout, "DURATION",
            "for a request's head to arrive")
-      ->check(positive);
+      ->check(positive());
   add_flag(command, "idle-timeout", flags.idle_timeout, "DURATION",
            "between two requests of a connection")
-      ->check(positive);
+      ->check(positive());
   add_flag(command, "heartbeat", flags.heartbeat, "DURATION", "of streams with nothing to say")
-      ->check(positive);
-  add_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory")->check(positive);
-  add_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory")->check(positive);
-  add_flag(command, "max-events", flags.max_events, "N", "in a session's log, until it is pruned")
-      ->check(positive);
-  add_flag(command, "max-chains", flags.max_chains, "N", "of a session, deleted ones included")
-      ->check(positive);
-  add_flag(command, "max-steps", flags.max_steps, "N", "of a chain, deleted ones included")
-      ->check(positive);
-  add_flag(command, "max-record-bytes", flags.max_record_bytes, "SIZE",
-           "of a session, chain, step or event's data as JSON")
-      ->check(positive);
-  add_flag(command, "session-ttl", flags.session_ttl, "DURATION",
-           "a session ends so long after its last activity")
-      ->check(positive);
-  add_flag(command, "log-retention", flags.log_retention, "DURATION",
-           "a log is kept so long after its newest event")
-      ->check(positive);
-  add_flag(command, "archive-retention", flags.archive_retention, "DURATION",
-           "an archived chain is kept so long")
-      ->check(positive);
+      ->check(positive());
+  add_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory")->check(positive());
+  add_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory")->check(positive());
+  add_limit_flags(command, flags.limits);
   add_flag(command, "sweep-interval", flags.sweep_interval, "DURATION",
            "between looks for what has expired")
-      ->check(positive);
+      ->check(positive());
 }
 
 }  // namespace
@@ -341,7 +301,7 @@ void add_serve(CLI::App& program, Action& action) {
   add_flag(command, "import", flags->import, "FILE",
            "recorded runs or an export to store before serving");
   add_access_flags(command, *flags);
-  add_limit_flags(command, *flags);
+  add_bound_flags(command, *flags);
   add_flag(command, "log-format", flags->log_format, "FORMAT", "logfmt or json")
       ->check(CLI::IsMember({"logfmt", "json"}));
   add_flag(command, "access-log", flags->access_log, "WHICH",

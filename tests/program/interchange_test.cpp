@@ -144,6 +144,21 @@ line 13: session.cwd: malformed JSON at column 72: this string has an escape tha
             done.err);
 }
 
+TEST(Interchange, AStorageOfTheProgramsOwnHasTheLimitsOfAServer) {
+  const std::vector<std::pair<std::string, std::string>> limits = {
+      {"MAX_EVENTS", "log is full: prune it (limit 2)"},
+      {"MAX_CHAINS", "too many chains (limit 2)"},
+      {"MAX_STEPS", "too many steps (limit 2)"}};
+  for (const auto& [name, refusal] : limits) {
+    const Folder folder;
+    const Finished done =
+        run_program({"import", fixture("runs.ndjson"), "--storage", file_in(folder)},
+                    {.input = {}, .variables = {{"ACTIONFLOWS_" + name, "2"}}});
+    EXPECT_EQ(done.exit_code, 1) << name;
+    EXPECT_THAT(done.err, HasSubstr(refusal)) << name;
+  }
+}
+
 TEST(Interchange, StrictStopsAtTheFirstBadLine) {
   const Folder folder;
   const Finished done =

@@ -278,6 +278,7 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"--port", "1"},
       {"import"},
       {"import", "a", "b"},
+      {"import", "a", "--max-events", "0"},
       {"import", "a", "--storage", "memory:", "--server", "http://127.0.0.1:1"},
       {"import", "a", "--storage", "memory:"},
       {"export", "--storage", "memory"},
