@@ -36,7 +36,10 @@ void AdminApi::add_to(Routes& routes) {
        .body_limit = max_line_bytes,
        .query = import_parameters,
        .status = 201,
-       .answer = "Import"},
+       .answer = "Import",
+       .locates = true,
+       .other_status = 200,
+       .other = "It is stored already."},
       &AdminApi::import);
   add(Method::get, "/v1/sessions/{sessionId}/export",
       {.name = "export_session",
@@ -53,10 +56,21 @@ void AdminApi::add_to(Routes& routes) {
        .audience = Audience::full_access,
        .answer = "Verification"},
       &AdminApi::verify);
+  add_probes_to(routes);
+  openapi_ = Bytes(openapi_of(routes.endpoints()));
+}
+
+// What tells of the server, and nothing of what is stored.
+void AdminApi::add_probes_to(Routes& routes) {
+  const auto add = [&](Method method, const char* pattern, Operation operation, auto handler) {
+    operation.tag = "operation";
+    operation.tells_of_store = false;
+    routes.add(method, pattern, operation, *this, handler);
+  };
   add(Method::get, "/healthz",
       {.name = "healthz",
        .summary = "Whether the process serves",
-       .tag = "operation",
+       .tag = {},
        .audience = Audience::everyone,
        .answer = "Text",
        .answer_type = "text/plain"},
@@ -64,14 +78,16 @@ void AdminApi::add_to(Routes& routes) {
   add(Method::get, "/readyz",
       {.name = "readyz",
        .summary = "Whether the storage answers; 503 when it does not",
-       .tag = "operation",
+       .tag = {},
        .audience = Audience::everyone,
-       .answer = "Readiness"},
+       .answer = "Readiness",
+       .other_status = 503,
+       .other = "The storage does not answer."},
       &AdminApi::readyz);
   add(Method::get, "/metrics",
       {.name = "metrics",
        .summary = "Figures for Prometheus",
-       .tag = "operation",
+       .tag = {},
        .audience = Audience::full_access,
        .answer = "Text",
        .answer_type = "text/plain"},
@@ -79,11 +95,10 @@ void AdminApi::add_to(Routes& routes) {
   add(Method::get, "/openapi.json",
       {.name = "openapi",
        .summary = "This description",
-       .tag = "operation",
+       .tag = {},
        .audience = Audience::everyone,
        .answer = "Any"},
       &AdminApi::openapi);
-  openapi_ = Bytes(openapi_of(routes.endpoints()));
 }
 
 Task<Response> AdminApi::import(Request& request) {

@@ -21,6 +21,8 @@ class AdminApi {
   void add_to(Routes& routes);
 
  private:
+  void add_probes_to(Routes& routes);
+
   Task<http::Response> import(http::Request& request);
   Task<http::Response> export_session(http::Request& request);
   Task<http::Response> verify(http::Request& request);

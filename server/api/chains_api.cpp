@@ -37,7 +37,8 @@ void ChainsApi::add_to(Routes& routes) {
        .body = "ChainDataCreate",
        .repeatable = true,
        .status = 201,
-       .answer = "Chain"},
+       .answer = "Chain",
+       .locates = true},
       &ChainsApi::create);
   add(Method::get, "/v1/sessions/{sessionId}/chains",
       {.name = "list_chains",
@@ -51,6 +52,7 @@ void ChainsApi::add_to(Routes& routes) {
        .summary = "Read a chain, live or archived",
        .tag = {},
        .query = get_parameters,
+       .comparable = true,
        .answer = "ChainWithSteps"},
       &ChainsApi::get);
   add(Method::patch, "/v1/chains/{chainId}",

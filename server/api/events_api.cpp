@@ -96,6 +96,7 @@ void EventsApi::add_to(Routes& routes) {
        .summary = "Follow a session's events; id is the sequence number, event the type",
        .tag = {},
        .query = stream_parameters,
+       .resumable = true,
        .answer = "SessionMessage",
        .answer_type = "text/event-stream"},
       &EventsApi::stream);
@@ -104,7 +105,8 @@ void EventsApi::add_to(Routes& routes) {
        .summary = "Follow what happens in all sessions of the caller, in short",
        .tag = {},
        .answer = "NoticeMessage",
-       .answer_type = "text/event-stream"},
+       .answer_type = "text/event-stream",
+       .tells_of_store = false},
       &EventsApi::stream_all);
 }
 

@@ -154,6 +154,8 @@ std::string parameter(std::string_view place, std::string_view name, std::string
 std::string parameters_of(const Endpoint& endpoint) {
   const Operation& operation = endpoint.operation;
   constexpr std::string_view text = R"({"type":"string"})";
+  constexpr std::string_view number =
+      R"({"type":"integer","minimum":0,"maximum":9007199254740991})";
   std::string out;
   const auto add = [&](const std::string& one) {
     if (!out.empty()) out += ',';
@@ -167,12 +169,65 @@ std::string parameters_of(const Endpoint& endpoint) {
   }
   for (const Parameter& query : operation.query)
     add(parameter("query", query.name, query.schema, query.description));
+  if (operation.comparable)
+    add(parameter("header", "If-None-Match", text, "The version that is known, as in ETag."));
+  if (operation.resumable)
+    add(parameter("header", "Last-Event-ID", number, "The last event seen: go on behind it."));
   if (operation.takes_version)
     add(parameter("header", "If-Match", text, "The version to change, as in ETag: else 412."));
   if (operation.repeatable)
     add(parameter("header", "Idempotency-Key", text,
                   "Makes the call safe to repeat: 1 to 200 visible ASCII characters."));
+  if (endpoint.method != http::Method::get)
+    add(parameter(
+        "header", "ActionFlows-Actor", text,
+        "Who acts, for the log: 1 to 500 visible ASCII characters. Without it the name of "
+        "the API key; with a token always its user."));
   return out;
+}
+
+// Records have versions.
+bool is_record(std::string_view component) {
+  return component == "Session" || component == "Chain" || component == "ChainWithSteps" ||
+         component == "Step";
+}
+
+std::string headers_of(const Endpoint& endpoint) {
+  const Operation& operation = endpoint.operation;
+  std::string out;
+  const auto add = [&](std::string_view name, std::string_view description) {
+    out.append(out.empty() ? "" : ",")
+        .append(json_string(name))
+        .append(R"(:{"schema":{"type":"string"},"description":)")
+        .append(json_string(description))
+        .append("}");
+  };
+  if (is_record(operation.answer))
+    add("ETag", operation.query.empty() ? "The record's version."
+                                        : "The record's version; not where more is included.");
+  if (operation.locates) add("Location", "The path of the record.");
+  if (operation.tells_of_store && endpoint.method == http::Method::get)
+    add("ActionFlows-Source", "Where it was read, and how old it may be: memory; age=0.");
+  if (operation.tells_of_store && endpoint.method != http::Method::get)
+    add("ActionFlows-Durability", "What the write is worth: memory, fsynced, journal, redis, ...");
+  return out.empty() ? out : R"(,"headers":{)" + out + "}";
+}
+
+std::string responses_of(const Endpoint& endpoint) {
+  const Operation& operation = endpoint.operation;
+  const std::string headers = headers_of(endpoint);
+  const std::string answer =
+      operation.answer.empty() ? "" : "," + content(operation.answer_type, operation.answer);
+  std::string out;
+  const auto add = [&](int status, std::string_view description, const std::string& more) {
+    out.append("\"").append(std::to_string(status)).append(R"(":{"description":)");
+    out.append(json_string(description)).append(headers).append(more).append("},");
+  };
+  add(operation.status, "Done.", answer);
+  if (operation.other_status != 0) add(operation.other_status, operation.other, answer);
+  if (operation.comparable) add(304, "The version is the one that is known.", "");
+  return out + R"("default":{"description":"What went wrong.",)" +
+         content("application/problem+json", "Problem") + "}";
 }
 
 std::string operation_text(const Endpoint& endpoint) {
@@ -186,10 +241,7 @@ std::string operation_text(const Endpoint& endpoint) {
     out += R"(,"requestBody":{"required":)" +
            std::string(operation.body_optional ? "false," : "true,") +
            content(operation.body_type, operation.body) + "}";
-  out += R"(,"responses":{")" + std::to_string(operation.status) + R"(":{"description":"Done.")";
-  if (!operation.answer.empty()) out += "," + content(operation.answer_type, operation.answer);
-  return out + R"(},"default":{"description":"What went wrong.",)" +
-         content("application/problem+json", "Problem") + "}}}";
+  return out + R"(,"responses":{)" + responses_of(endpoint) + "}}";
 }
 
 std::string lower(std::string_view text) {

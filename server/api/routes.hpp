@@ -34,9 +34,16 @@ struct Operation {
   bool takes_version = false;  // If-Match
   bool repeatable = false;     // Idempotency-Key
 
+  bool resumable = false;   // Last-Event-ID
+  bool comparable = false;  // If-None-Match: 304 where the version is known
+
   int status = 200;              // of success
   std::string_view answer = {};  // the response's; empty: no content
   std::string_view answer_type = "application/json";
+  bool locates = false;         // Location: of what was made or is there already
+  bool tells_of_store = true;   // ActionFlows-Source of a read, ActionFlows-Durability of a write
+  int other_status = 0;         // of the same answer, where it says something else; 0: none
+  std::string_view other = {};  // what it says then
 };
 
 // One route, described.

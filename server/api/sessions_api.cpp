@@ -50,7 +50,8 @@ void SessionsApi::add_to(Routes& routes) {
        .body = "SessionCreate",
        .repeatable = true,
        .status = 201,
-       .answer = "Session"},
+       .answer = "Session",
+       .locates = true},
       &SessionsApi::create);
   add(Method::get, "/v1/sessions",
       {.name = "list_sessions",

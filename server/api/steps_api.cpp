@@ -49,7 +49,8 @@ void StepsApi::add_to(Routes& routes) {
        .body = "StepDataCreate",
        .repeatable = true,
        .status = 201,
-       .answer = "Step"},
+       .answer = "Step",
+       .locates = true},
       &StepsApi::create);
   add(Method::get, "/v1/chains/{chainId}/steps",
       {.name = "list_steps",
@@ -59,7 +60,11 @@ void StepsApi::add_to(Routes& routes) {
        .answer = "StepPage"},
       &StepsApi::list);
   add(Method::get, "/v1/steps/{stepId}",
-      {.name = "get_step", .summary = "Read a step, live or archived", .tag = {}, .answer = "Step"},
+      {.name = "get_step",
+       .summary = "Read a step, live or archived",
+       .tag = {},
+       .comparable = true,
+       .answer = "Step"},
       &StepsApi::get);
   add(Method::patch, "/v1/steps/{stepId}",
       {.name = "update_step",

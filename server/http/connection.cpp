@@ -70,7 +70,7 @@ std::string text_of(const std::exception_ptr& failure) {
 // Of two of these nobody knows which was meant, nor which of them somebody on the way has added.
 std::optional<std::string_view> repeated_header(const Request& request) {
   for (const std::string_view name :
-       {"Authorization", "If-Match", "Idempotency-Key", "Last-Event-ID"}) {
+       {"Authorization", "If-Match", "Idempotency-Key", "Last-Event-ID", "ActionFlows-Actor"}) {
     const auto same = [&](const NamedValue& field) {
       return equal_ignoring_case(field.name, name);
     };

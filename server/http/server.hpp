@@ -47,7 +47,8 @@ struct CorsOptions {
   // neither here nor the server's own (its Host header) may change nothing: 403.
   std::vector<std::string> allowed_origins = {};
   std::string request_headers =
-      "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID";
+      "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, "
+      "ActionFlows-Actor";
   std::string exposed_headers =
       "ETag, Location, Retry-After, ActionFlows-Source, ActionFlows-Durability";
 };

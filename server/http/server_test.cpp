@@ -170,7 +170,8 @@ TEST_F(ServerTest, WantsALengthWhereABodyBelongs) {
 
 TEST_F(ServerTest, RefusesTwoValuesWhereOneCounts) {
   RawClient client(server_.port());
-  for (const char* name : {"Authorization", "If-Match", "idempotency-key", "Last-Event-ID"}) {
+  for (const char* name :
+       {"Authorization", "If-Match", "idempotency-key", "Last-Event-ID", "ActionFlows-Actor"}) {
     const std::string twice = std::string(name) + ": a\r\n" + name + ": b\r\n";
     EXPECT_EQ(client.exchange("GET /hello HTTP/1.1\r\nHost: a\r\n" + twice + "\r\n").status, 400)
         << name;
