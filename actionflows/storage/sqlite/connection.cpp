@@ -106,6 +106,12 @@ void Connection::checkpoint() {
     throw_error(get());
 }
 
+bool Connection::has_moved() {
+  int moved = 0;
+  const int result = sqlite3_file_control(get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return result == SQLITE_OK && moved != 0;  // a VFS need not be able to tell
+}
+
 // ---- Statement ----------------------------------------------------------------------------------
 
 Statement::Statement(Connection& connection, const char* sql) : connection_(&connection) {

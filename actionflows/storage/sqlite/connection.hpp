@@ -58,6 +58,9 @@ class Connection {
   // Copies what it can of the log into the database file, without waiting for readers. Throws
   // DatabaseError, but not when another connection is at it.
   void checkpoint();
+  // Whether the file is no longer what stands under its path: removed, moved or replaced. What is
+  // written is gone then with the last who has it open. One stat().
+  [[nodiscard]] bool has_moved();
 
   [[nodiscard]] sqlite3* get() const { return handle_.get(); }
 

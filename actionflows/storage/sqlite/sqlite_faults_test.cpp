@@ -216,6 +216,22 @@ TEST_F(SqliteStore, AFailedWriteStopsWriting) {
   close();
 }
 
+// It once was acknowledged as durable, into a file that was gone with the process.
+TEST_F(SqliteStore, NothingIsAcknowledgedOnceTheFileIsRemoved) {
+  const std::string& file = options.path;
+  const SessionId s = live_session("s");
+  std::filesystem::rename(file, file + "-elsewhere");
+  const StorageError error = error_of([&] { commit(Change(s)); });
+  EXPECT_EQ(error.code(), ErrorCode::unavailable);
+  EXPECT_FALSE(run(driver().health()).ok);
+  std::filesystem::rename(file + "-elsewhere", file);
+  EXPECT_EQ(error_of([&] { commit(Change(s)); }).code(), ErrorCode::unavailable);
+  close();
+  EXPECT_EQ(last_sequence(s), 1u);
+  commit(Change(s));
+  close();
+}
+
 TEST_F(SqliteStore, AFullDiskRefusesAndGoesOnOnceThereIsRoom) {
   FaultyDisk disk;
   disk.write_error = SQLITE_FULL;

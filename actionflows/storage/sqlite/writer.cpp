@@ -144,6 +144,8 @@ void Writer::commit() {
   others_.add(wakeups);
   const std::int64_t lives = changes_.take_lives() + upkeep_.take_lives();
   if (lives != 0) upkeep_.add_lives(lives);
+  if (connection_.has_moved())
+    throw DatabaseError(SQLITE_IOERR, "the file was removed, moved or replaced");
   commit_.run();
   ++transactions_;
   if (hub_.idle()) return;
@@ -158,7 +160,8 @@ void Writer::roll_back() {
   connection_.roll_back();
 }
 
-// Nothing is written any more: after an error of the disk nobody knows what it holds.
+// Nothing is written any more: after an error of the disk nobody knows what it holds, and in a file
+// that was removed it would not last.
 void Writer::break_off(const DatabaseError& error) {
   if (std::exchange(broken_, true)) return;
   StorageError told = failure(ErrorCode::unavailable,
