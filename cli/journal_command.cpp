@@ -140,11 +140,18 @@ void add_journal(CLI::App& program, Action& action) {
   list.add_flag("--json", flags->json, "whole entries, one JSON document a line");
   list.callback([flags, &action] { action = [flags] { return run_list(*flags); }; });
 
-  CLI::App& retry = add_part(command, "retry", "Let entries be replayed again.", *flags);
+  CLI::App& retry = add_part(command, "retry",
+                             "Let entries be replayed again: together with those that have made "
+                             "what they change.",
+                             *flags);
   add_ids(retry, *flags);
   retry.callback([flags, &action] { action = [flags] { return run_retry(*flags); }; });
 
-  CLI::App& drop = add_part(command, "drop", "Remove entries for good.", *flags);
+  CLI::App& drop = add_part(command, "drop",
+                            "Remove entries for good. Entries that change what a dropped one has "
+                            "made can't be replayed any more: they stay set aside until they are "
+                            "dropped, too.",
+                            *flags);
   add_ids(drop, *flags);
   drop.callback([flags, &action] { action = [flags] { return run_drop(*flags); }; });
 }

@@ -1,8 +1,11 @@
 // Back from an outage: replay, losses, what is set aside, processes that end in between.
 #include "tests/simulation/resilient_fixture.hpp"
 
+#include "actionflows/services/step_service.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <vector>
@@ -455,6 +458,26 @@ TEST_F(ResilientStorageTest, WhatIsRetriedWhileNoProcessRunsIsKept) {
   EXPECT_EQ(record(*store, s1, chain(1))->version, 1u) << "nor taken for the other's record";
 }
 
+// Whose session stands there is not known, and an event fits into any.
+TEST_F(ResilientStorageTest, AnothersSessionGetsNothingOfOneWhoseMakingWasDropped) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  Instance& a = start(open_journal(path));
+  lose(a);
+  commit(a, Change(s1).create(ann).only_if(Precondition::fresh));
+  commit(a, Change(s1).operation("noted"));
+  run(store->commit(Change(s1, clock.now()).create(*UserId::parse("bob"))));
+  heal(a);
+  ASSERT_EQ(resilience(a).poisoned, 2u);
+  const auto journal = open_journal(path, JournalUse::beside_its_server);
+  const std::vector<JournalEntry> entries = journal->entries();
+  run(journal->remove(std::span(&entries.front().id, 1)));
+  ASSERT_TRUE(journal->retry(entries.back().id));
+  pass(2s);
+  EXPECT_EQ(operations(s1)["noted"], 0);
+  EXPECT_EQ(resilience(a).poisoned, 1u);
+}
+
 // A commit was taken to be known since it was made, not since it was answered: so a read that began
 // in between, and came before it, told a loss on a primary that was well.
 TEST_F(ResilientStorageTest, AReadThatACommitOvertakesIsNoLoss) {
@@ -612,8 +635,8 @@ class TwoInstancesTest : public ResilientStorageTest {
     std::unique_ptr<Storage> storage;
   };
 
-  User user() {
-    Instance& instance = start();
+  User user(std::unique_ptr<Journal> journal = make_memory_journal()) {
+    Instance& instance = start(std::move(journal));
     return {&instance, storage_of(instance, clock)};
   }
 
@@ -746,6 +769,48 @@ TEST_F(TwoInstancesTest, AnExpectedVersionIsNotLookedForInAnothersRecord) {
   const auto alone = storage_of(*b.instance, moving);
   EXPECT_CODE(run(alone->update_chain(ours, update, context)), ErrorCode::conflict);
   EXPECT_FALSE(run(a.storage->get_chain(theirs))->summary);
+}
+
+// Without the entry that had made it, the step that stood there was taken for the one of then, and
+// completed.
+TEST_F(TwoInstancesTest, AnothersRecordIsNotTakenForOneWhoseMakingWasDropped) {
+  const test::Folder folder = test::Folder::in_memory();
+  const std::string path = folder.path("journal.db");
+  User a = user(open_journal(path));
+  User b = user();
+  const auto retry_all = [&] {
+    const auto journal = open_journal(path, JournalUse::beside_its_server);
+    for (const JournalEntry& entry : journal->entries()) journal->retry(entry.id);
+  };
+  run(a.storage->create_session(ann, {}, s1));
+  run(b.storage->get_session(s1));
+  lose(*a.instance);
+  ChainData lint;
+  lint.title = "lint";
+  lint.steps.resize(1);
+  lint.steps[0].action = "lint";
+  const StepId id(run(a.storage->create_chain(s1, lint)).chain_id, 1);
+  StepService steps(*a.storage);
+  run(steps.start(id));
+  run(steps.complete(id));
+  ChainData deploy = lint;
+  deploy.steps[0].action = "deploy";
+  ASSERT_EQ(run(b.storage->create_chain(s1, deploy)).chain_id, id.chain());
+  heal(*a.instance);
+  ASSERT_EQ(resilience(*a.instance).poisoned, 3u);
+  {
+    const auto journal = open_journal(path, JournalUse::beside_its_server);
+    const std::vector<JournalEntry> entries = journal->entries();
+    const auto made = std::ranges::find_if(
+        entries, [](const JournalEntry& entry) { return !entry.poison.empty(); });
+    run(journal->remove(std::span(&made->id, 1)));
+  }
+  for (int n = 0; n < 3; ++n) {
+    retry_all();
+    pass(2s);
+    EXPECT_EQ(resilience(*a.instance).poisoned, 2u);
+    EXPECT_EQ(run(b.storage->get_step(id))->status, StepStatus::pending);
+  }
 }
 
 }  // namespace

@@ -36,31 +36,50 @@ auto touching(const std::shared_ptr<StorageDriver>& primary, const Commit& touch
   };
 }
 
-// Records that were made by commits which are set aside. What stands under their numbers at the
-// primary, in whichever version, was made by others.
+// Records that were made by commits which are set aside, or are not known to be this journal's:
+// what made them was dropped. What stands under their numbers at the primary, in whichever version,
+// was made by others.
 class Orphans {
  public:
-  void note(const Commit& commit) {
+  // `lineage`: the records before `commit`, which is set aside.
+  void note(const Commit& commit, const Lineage& lineage) {
     for (const Put& put : commit.puts)
-      if (put.expected_version == 0) made_.insert(put.key);
+      if (put.expected_version == 0 || !lineage.contains(put.key)) made_.insert(put.key);
   }
 
   // Why `commit` can't be applied to what stands there; empty: it can.
-  [[nodiscard]] std::string touched_by(const Commit& commit) const {
-    const auto ours = [&](RecordKey key) {
-      return made_.contains(key) || made_.contains(RecordKey::of_chain(key.chain));
+  [[nodiscard]] std::string touched_by(const Commit& commit, const Lineage& lineage) const {
+    if (changes_any(commit, [&](RecordKey key) { return made_.contains(key); }))
+      return "it changes what a commit that was set aside has made";
+    const std::vector<RecordKey> made = made_by(commit);
+    const auto unknown = [&](RecordKey key) {
+      return !lineage.contains(key) && std::find(made.begin(), made.end(), key) == made.end();
     };
-    const auto changes = [&](const auto& change) { return ours(change.key); };
-    const bool touched =
-        made_.contains(RecordKey::of_session()) ||
-        std::any_of(commit.puts.begin(), commit.puts.end(), changes) ||
-        std::any_of(commit.erases.begin(), commit.erases.end(), changes) ||
-        std::any_of(commit.archive.begin(), commit.archive.end(),
-                    [&](std::uint32_t chain) { return ours(RecordKey::of_chain(chain)); });
-    return touched ? "it changes what a commit that was set aside has made" : "";
+    return changes_any(commit, unknown) ? "what made the records that it changes is not here" : "";
   }
 
  private:
+  static std::vector<RecordKey> made_by(const Commit& commit) {
+    std::vector<RecordKey> made;
+    for (const Put& put : commit.puts)
+      if (put.expected_version == 0) made.push_back(put.key);
+    return made;
+  }
+
+  // Whether a record that it changes, or what that is a part of, is among `those`.
+  template <class Those>
+  static bool changes_any(const Commit& commit, const Those& those) {
+    const auto ours = [&](RecordKey key) {
+      return those(key) || (key.step != 0 && those(RecordKey::of_chain(key.chain)));
+    };
+    const auto changes = [&](const auto& change) { return ours(change.key); };
+    return those(RecordKey::of_session()) ||
+           std::any_of(commit.puts.begin(), commit.puts.end(), changes) ||
+           std::any_of(commit.erases.begin(), commit.erases.end(), changes) ||
+           std::any_of(commit.archive.begin(), commit.archive.end(),
+                       [&](std::uint32_t chain) { return ours(RecordKey::of_chain(chain)); });
+  }
+
   std::set<RecordKey> made_;
 };
 
@@ -257,7 +276,7 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
       stands_at = applied->at(entry.commit->operation_id);
     const bool done = stands_at.has_value();
     const bool waits = !done && entry.poison.empty();
-    const std::string why = applied ? orphans.touched_by(*entry.commit)
+    const std::string why = applied ? orphans.touched_by(*entry.commit, lineage)
                                     : std::string("the primary storage has lost the session");
     if (waits && change && !why.empty()) {
       co_await set_aside(diverted, entry, why);
@@ -267,7 +286,7 @@ Task<void> Outage::replay(Diverted& diverted, Gate& gate, Clock::Monotonic until
     }
     if (change && stands_at != told && !diverted.renumbered_after)
       diverted.renumbered_after = told - 1;
-    if (!entry.poison.empty()) orphans.note(*entry.commit);
+    if (!entry.poison.empty()) orphans.note(*entry.commit, lineage);
     // Done in another place than it has here: before what stands before it.
     if (done) diverted.diverged = true;
     advance(lineage, *entry.commit);
