@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace actionflows {
@@ -564,6 +566,55 @@ TEST_F(ResilientStorageTest, AJournalThatCannotForgetHoldsNobodyUp) {
   commit(a, Change(s1).operation("afterwards"));
   EXPECT_EQ(operations(s1)["afterwards"], 1);
   EXPECT_NE(a.lines.at(a.lines.size() - 2).find("can't forget"), std::string::npos);
+}
+
+int lines_with(const Instance& instance, std::string_view part) {
+  return static_cast<int>(std::ranges::count_if(instance.lines, [&](const std::string& line) {
+    return line.find(part) != std::string::npos;
+  }));
+}
+
+// There was a line for each: 16,878 of them, after a FLUSHALL.
+TEST_F(ResilientStorageTest, ManyThatAreSetAsideAreToldInFewLines) {
+  Instance& a = start();
+  lose(a);
+  for (int n = 0; n < 40; ++n) {
+    const SessionId id = *SessionId::parse("s-" + std::to_string(n));
+    commit(a, Change(id).create(ann).only_if(Precondition::fresh));
+    run(store->commit(Change(id, clock.now()).create(*UserId::parse("bob"))));
+  }
+  heal(a);
+  EXPECT_EQ(resilience(a).poisoned, 40u);
+  EXPECT_EQ(lines_with(a, "can't be replayed and is set aside"), 10);
+  EXPECT_EQ(lines_with(a, "30 more journal entries are set aside"), 1);
+}
+
+TEST_F(ResilientStorageTest, LostSessionsAreToldInFewLines) {
+  Instance& a = start();
+  for (int n = 0; n < 40; ++n)
+    commit(a, Change(*SessionId::parse("s-" + std::to_string(n))).create(ann));
+  lose(a);
+  for (int n = 0; n < 40; ++n) {
+    const SessionId id = *SessionId::parse("s-" + std::to_string(n));
+    commit(a, Change(id).operation("meanwhile"));
+    run(store->erase_session(id));
+  }
+  heal(a);
+  EXPECT_EQ(lines_with(a, "has lost session"), 10);
+  EXPECT_EQ(lines_with(a, "30 more sessions that have changes to replay are lost"), 1);
+}
+
+TEST_F(ResilientStorageTest, AJournalThatCannotForgetIsToldOnceInTenSeconds) {
+  Instance& a = start();
+  for (int n = 0; n < 40; ++n)
+    commit(a, Change(*SessionId::parse("s-" + std::to_string(n))).create(ann));
+  lose(a);
+  for (int n = 0; n < 40; ++n)
+    commit(a, Change(*SessionId::parse("s-" + std::to_string(n))).operation("meanwhile"));
+  journals_remove = false;
+  heal(a);
+  EXPECT_EQ(lines_with(a, "can't forget"), 1);
+  EXPECT_EQ(lines_with(a, "39 more times the journal could not forget"), 1);
 }
 
 // ---- a process that ends in between -------------------------------------------------------------

@@ -412,4 +412,33 @@ void Outage::tell(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
 
+void Outage::tell(FewLines& kind, const std::string& line) {
+  bool told = false;
+  {
+    const std::lock_guard lock(mutex_);
+    told = kind.admit(clock_.monotonic());
+  }
+  if (told) tell(line);
+}
+
+void Outage::tell_untold(bool no_more_come) {
+  std::vector<std::pair<std::uint64_t, std::string>> untold;
+  {
+    const std::lock_guard lock(mutex_);
+    const Clock::Monotonic now = clock_.monotonic();
+    untold.emplace_back(
+        set_aside_.take_untold(now, no_more_come),
+        "more journal entries are set aside: `actionflows journal list` shows them");
+    untold.emplace_back(
+        lost_.take_untold(now, no_more_come),
+        "more sessions that have changes to replay are lost in the primary storage");
+    untold.emplace_back(gone_back_.take_untold(now, no_more_come),
+                        "more times a session was found in an older state in the primary storage");
+    untold.emplace_back(not_forgotten_.take_untold(now, no_more_come),
+                        "more times the journal could not forget what is replayed");
+  }
+  for (const auto& [count, what] : untold)
+    if (count != 0) tell(std::to_string(count) + " " + what);
+}
+
 }  // namespace actionflows

@@ -6,6 +6,7 @@
 
 #include "actionflows/base/clock.hpp"
 #include "actionflows/storage/resilient/async_mutex.hpp"
+#include "actionflows/storage/resilient/few_lines.hpp"
 #include "actionflows/storage/resilient/gate.hpp"
 #include "actionflows/storage/resilient/journal.hpp"
 #include "actionflows/storage/resilient/knowledge.hpp"
@@ -119,6 +120,8 @@ class Outage {
   Task<void> replay(Diverted& diverted, Gate& gate, Clock::Monotonic until);
   // Entries that somebody let wait again with `actionflows journal retry`.
   Task<void> replay_retried(Gate& gate);
+  // How many lines were kept back. To be called from time to time, and once no more come.
+  void tell_untold(bool no_more_come);
 
   void add_to(Resilience& resilience) const;
   [[nodiscard]] Durability durability() const;
@@ -158,7 +161,7 @@ class Outage {
   Task<bool> is_older_state(Diverted& diverted, Primary primary, std::uint64_t last);
   Task<void> replay_outages(std::vector<std::vector<JournalEntry>> outages, Gate& gate);
   // Throws unavailable as long as the loss is not taken as a fact.
-  void hold_loss(Diverted& diverted, bool lost) const;
+  void hold_loss(Diverted& diverted, bool lost);
   // The number of its first event; nullopt: none as it was told here.
   Task<std::optional<std::uint64_t>> replay_entry(Diverted& diverted, Primary primary,
                                                   JournalEntry& entry, const Lineage& lineage);
@@ -171,6 +174,8 @@ class Outage {
   Task<void> finish(Diverted& diverted);
   Task<void> set_aside(Diverted& diverted, JournalEntry& entry, const std::string& why);
   void tell(const std::string& line) const;
+  // Where many of its kind may come.
+  void tell(FewLines& kind, const std::string& line);
 
   [[nodiscard]] Provenance provenance(Timestamp as_of) const;
 
@@ -195,6 +200,10 @@ class Outage {
   std::map<SessionId, Timestamp> breaks_;                        // when such replays ended
   boost::unordered_flat_map<std::uint64_t, Timestamp> waiting_;  // entries: when each was appended
   std::vector<std::uint64_t> done_;  // replayed, but the journal could not be told yet
+  FewLines set_aside_{10};
+  FewLines lost_{10};
+  FewLines gone_back_{10};
+  FewLines not_forgotten_{1};
 };
 
 }  // namespace actionflows

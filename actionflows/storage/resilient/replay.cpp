@@ -353,19 +353,20 @@ Task<bool> Outage::is_older_state(Diverted& diverted, Primary primary, std::uint
   const bool same = is_known(there) && is_known(here) &&
                     there.events.front().operation_id == here.events.front().operation_id;
   if (same)
-    tell("primary storage has gone back to an older state of session " + diverted.session.str() +
-         ": its events after number " + std::to_string(last) + " are gone");
+    tell(gone_back_, "primary storage has gone back to an older state of session " +
+                         diverted.session.str() + ": its events after number " +
+                         std::to_string(last) + " are gone");
   co_return same;
 }
 
-void Outage::hold_loss(Diverted& diverted, bool lost) const {
+void Outage::hold_loss(Diverted& diverted, bool lost) {
   if (!lost) return diverted.lost_since.reset();
   const Clock::Monotonic now = clock_.monotonic();
   diverted.was_lost = true;
   if (!diverted.lost_since) {
     diverted.lost_since = now;
-    tell("primary storage has lost session " + diverted.session.str() +
-         ", which has changes to replay");
+    tell(lost_, "primary storage has lost session " + diverted.session.str() +
+                    ", which has changes to replay");
   }
   if (now < *diverted.lost_since + options_.loss_hold)
     throw failure(ErrorCode::unavailable, "the primary storage has lost this session", "replay",
@@ -504,8 +505,8 @@ Task<void> Outage::set_aside(Diverted& diverted, JournalEntry& entry, const std:
   entry.poison = why;
   diverted.poisoned = true;
   poisoned_.fetch_add(1, std::memory_order_relaxed);
-  tell("journal entry " + std::to_string(entry.id) + " of session " + diverted.session.str() +
-       " can't be replayed and is set aside: " + why);
+  tell(set_aside_, "journal entry " + std::to_string(entry.id) + " of session " +
+                       diverted.session.str() + " can't be replayed and is set aside: " + why);
 }
 
 // Longer than any call takes, from its reading to its commit.
@@ -555,6 +556,7 @@ Task<void> Outage::finish(Diverted& diverted) {
   if (diverted.renumbered_after) hub_.rewind(diverted.session, *diverted.renumbered_after);
   hub_.miss();
   if (!last) co_return;
+  tell_untold(true);
   const std::uint64_t aside = poisoned_.load(std::memory_order_relaxed);
   if (aside == 0) {
     tell("journal is replayed: all sessions are in the primary storage");
@@ -578,7 +580,7 @@ Task<void> Outage::remove_done(std::vector<std::uint64_t> ids) {
     failed = error;
   }
   if (!failed) co_return;
-  tell("journal can't forget what is replayed: " + failed->message());
+  tell(not_forgotten_, "journal can't forget what is replayed: " + failed->message());
   const std::lock_guard lock(mutex_);
   done_.insert(done_.end(), ids.begin(), ids.end());
 }

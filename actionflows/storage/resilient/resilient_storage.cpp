@@ -593,6 +593,7 @@ Task<void> ResilientStorage::keep() {
 
 Task<void> ResilientStorage::keep_once() {
   gate_.note_answers();
+  outage_.tell_untold(false);
   if (!gate_.admits()) {
     const bool opened = co_await gate_.probe();
     if (!opened) co_return;
