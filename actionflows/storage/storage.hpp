@@ -42,7 +42,7 @@ struct StorageOptions {
   // How often a change that met another is tried before it is `unavailable`; the wait in between
   // doubles from 1 ms to 512 ms, with full jitter: so that of 40 clients who change one session
   // without a pause each gets its turn.
-  int max_attempts = 16;
+  int max_attempts = 40;
 };
 
 struct SessionFilter {
