@@ -202,11 +202,13 @@ std::optional<Response> Connection::answer_without_route(const Router::Match& ma
   const RequestHead& head = reader_.head();
   if (request_.method == Method::unknown)
     return problem(501, "not_implemented", "the method is not known here");
-  if (!is_allowed_host(shared_.options.allowed_hosts, head.host))
+  // Health checks speak HTTP/1.0 and name no host; browsers, whom this is about, always do.
+  if (head.host && !is_allowed_host(shared_.options.allowed_hosts, *head.host))
     return problem(421, "misdirected", "this server does not go by the name in the Host header");
   if (const auto name = repeated_header(request_))
     return problem(400, "malformed_request", std::string(*name) + " is given more than once");
-  if (changes_something(request_.method) && is_foreign_origin(cors, head.origin, head.host))
+  if (changes_something(request_.method) &&
+      is_foreign_origin(cors, head.origin, head.host.value_or("")))
     return problem(403, "forbidden_origin", "pages of this origin may not change anything here");
   if (request_.method == Method::options && request_.target == "*")
     return answer_options(cors, {}, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -243,6 +245,9 @@ Task<Response> Connection::handle(const Route& route) {
 }
 
 Task<std::optional<Refusal>> Connection::receive_body(const Route& route) {
+  if (reader_.head().encoded_body)
+    co_return Refusal{415, "unsupported_media_type",
+                      "bodies are taken as they are: send none with a Content-Encoding"};
   const std::size_t limit =
       route.options.body_limit > 0 ? route.options.body_limit : shared_.options.body_limit;
   // Refused here already, so that a client that waits for "100 Continue" keeps its body.

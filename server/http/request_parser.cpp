@@ -90,6 +90,8 @@ class RequestParser::Beast final : public beast::http::basic_parser<true> {
       head.host = value;
     } else if (name == field::origin) {
       head.origin = value;
+    } else if (name == field::content_encoding) {
+      head.encoded_body |= !value.empty() && !equal_ignoring_case(value, "identity");
     } else if (name == field::transfer_encoding) {
       strange_coding |= !equal_ignoring_case(value, "chunked");
     } else if (name == field::expect) {

@@ -28,7 +28,8 @@ struct RequestHead {
   bool chunked = false;
   bool expects_continue = false;
   std::optional<std::uint64_t> content_length;
-  std::string_view host;
+  bool encoded_body = false;             // by a Content-Encoding other than identity
+  std::optional<std::string_view> host;  // nullopt: HTTP/1.0 without one
   std::string_view origin;
 };
 

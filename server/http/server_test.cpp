@@ -440,6 +440,39 @@ TEST(ServerHosts, AdmitsKnownNamesOnly) {
     EXPECT_EQ(status_of(host), 421) << host;
 }
 
+TEST(ServerHosts, AreMissedOnlyInHttp11) {
+  ServerOptions options;
+  options.allowed_hosts = {"localhost"};
+  TestServer server(options);
+  const auto status_of = [&](const std::string& request) {
+    return RawClient(server.port()).exchange(request + "\r\n").status;
+  };
+  EXPECT_EQ(status_of("GET /hello HTTP/1.0\r\n"), 200) << "as a load balancer's check";
+  EXPECT_EQ(status_of("GET /hello HTTP/1.0\r\nHost: localhost\r\n"), 200);
+  EXPECT_EQ(status_of("GET /hello HTTP/1.0\r\nHost: evil.example\r\n"), 421);
+  EXPECT_EQ(status_of("GET /hello HTTP/1.0\r\nHost:\r\n"), 421);
+  EXPECT_EQ(status_of("DELETE /items/7 HTTP/1.0\r\nOrigin: http://localhost\r\n"), 403);
+  EXPECT_EQ(status_of("GET /hello HTTP/1.1\r\n"), 400);
+}
+
+TEST(ServerBodies, AreNotTakenEncoded) {
+  TestServer server;
+  RawClient client(server.port());
+  const auto post = [&](const std::string& headers) {
+    return client.exchange(request_text("POST", "/echo", headers + "Content-Length: 2\r\n", "ab"));
+  };
+  for (const char* coding : {"gzip", "br", "identity, gzip"}) {
+    const RawReply reply = post("Content-Encoding: " + std::string(coding) + "\r\n");
+    EXPECT_EQ(reply.status, 415) << coding;
+    EXPECT_NE(reply.body.find("taken as they are"), std::string::npos) << reply.body;
+  }
+  EXPECT_EQ(post("Content-Encoding: Identity\r\n").body, "ab");
+  EXPECT_EQ(post("Content-Encoding: identity\r\nContent-Encoding: gzip\r\n").status, 415);
+  EXPECT_EQ(client.exchange(request_text("GET", "/hello", "Content-Encoding: gzip\r\n")).status,
+            200)
+      << "there is no body";
+}
+
 TEST(ServerThreads, ShareTheConnections) {
   ServerOptions options;
   options.threads = 2;
