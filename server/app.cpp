@@ -190,13 +190,14 @@ bool App::is_open() const noexcept { return impl_->access.is_open(); }
 void App::stop(std::chrono::milliseconds grace) { impl_->server.stop(grace); }
 
 bool App::reload() {
+  std::size_t keys = 0;
   try {
-    impl_->access.reload();
+    keys = impl_->access.reload();
   } catch (const std::exception& error) {
     impl_->options.log.error("reload_failed", {{"what", error.what()}});
     return false;
   }
-  impl_->options.log.info("reloaded");
+  impl_->options.log.info("reloaded", {{"keys", keys}});
   return true;
 }
 

@@ -5,6 +5,8 @@
 #include "server/http/problem.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -85,9 +87,18 @@ http::Response credentials_refused() {
 // ---- keys ---------------------------------------------------------------------------------------
 
 ApiKeys ApiKeys::load(const std::filesystem::path& file) {
+  const std::string failed = "can't read the API keys from " + file.string() + ": ";
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    throw std::runtime_error(failed + "it is a folder");
   std::ifstream in(file, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw std::runtime_error("can't read the API keys from " + file.string());
+  if (!in) throw std::runtime_error(failed + std::strerror(errno));
+  std::string text;
+  try {
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  } catch (const std::ios_base::failure& error) {  // of the file's buffer, whatever `in` is told
+    throw std::runtime_error(failed + error.code().message());
+  }
   try {
     return parse(text);
   } catch (const std::runtime_error& error) {
@@ -134,13 +145,16 @@ std::shared_ptr<const Principal> ApiKeys::find_digest(std::string_view digest) c
 Access::Access(Storage& storage, SessionService& sessions,
                std::optional<std::filesystem::path> api_keys_file)
     : storage_(storage), sessions_(sessions), file_(std::move(api_keys_file)) {
-  reload();
+  // Nobody could get in: more likely the wrong file than meant.
+  if (reload() == 0 && file_) throw std::runtime_error("there is no API key in " + file_->string());
 }
 
-void Access::reload() {
+std::size_t Access::reload() {
   auto keys = std::make_shared<const ApiKeys>(file_ ? ApiKeys::load(*file_) : ApiKeys());
+  const std::size_t count = keys->size();
   const std::lock_guard lock(mutex_);
   keys_ = std::move(keys);
+  return count;
 }
 
 std::shared_ptr<const ApiKeys> Access::keys() {

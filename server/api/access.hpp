@@ -56,15 +56,17 @@ class ApiKeys {
 // Thread-safety: shared objects: safe. Storage and service must outlive it.
 class Access {
  public:
-  // Without a file everyone has full access. Throws as ApiKeys::load does.
+  // Without a file everyone has full access. Throws as ApiKeys::load does, and for a file without
+  // a key.
   Access(Storage& storage, SessionService& sessions,
          std::optional<std::filesystem::path> api_keys_file);
 
   // Whether everyone has full access: then only this machine may reach the server.
   [[nodiscard]] bool is_open() const noexcept { return !file_; }
 
-  // Reads the file again. Throws as ApiKeys::load does; the keys of before then stay.
-  void reload();
+  // Reads the file again and returns how many keys there are: none is fine, only tokens count then.
+  // Throws as ApiKeys::load does; the keys of before then stay.
+  std::size_t reload();
 
   // The guard of the router: says who asks, and refuses what is not theirs. Every path that names a
   // session, a chain or a step is checked here, before its handler: none can forget it.

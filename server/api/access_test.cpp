@@ -98,7 +98,14 @@ TEST(ApiKeys, AnUnreadableFileIsNamed) {
     ApiKeys::load("/nowhere/keys");
     FAIL();
   } catch (const std::runtime_error& error) {
-    EXPECT_STREQ(error.what(), "can't read the API keys from /nowhere/keys");
+    EXPECT_STREQ(error.what(),
+                 "can't read the API keys from /nowhere/keys: No such file or directory");
+  }
+  try {
+    ApiKeys::load("/");
+    FAIL();
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "can't read the API keys from /: it is a folder");
   }
 }
 
@@ -109,6 +116,16 @@ class AccessByKey : public testing::Test {
   KeysFile file_{line("backend", "the-key")};
   Served served_{with_keys(file_)};
 };
+
+TEST_F(AccessByKey, AFileWithoutKeysIsNoneToStartWith) {
+  EXPECT_THROW(Served(with_keys(KeysFile("# none\n"))), std::runtime_error);
+}
+
+TEST_F(AccessByKey, AllKeysMayBeTakenAwayWhileItRuns) {
+  file_.write("");
+  EXPECT_TRUE(served_.app->reload());
+  EXPECT_EQ(served_.client("the-key").get("/v1/sessions").status, 401);
+}
 
 TEST_F(AccessByKey, NothingWithoutCredentials) {
   Client client = served_.client();
