@@ -15,8 +15,9 @@ namespace actionflows::cli {
 // Memory: a line at a time. Not for sharing between threads.
 class LineReader {
  public:
-  // Opens `file`; "-" is standard input. Whether it is gzipped (one member or several) is seen from
-  // its first bytes, not from its name. Throws Failure when it can't be read.
+  // Opens `file`; "-" is standard input. Whether it is gzipped (one member or several, and nothing
+  // else behind them) is seen from its first bytes, not from its name. Throws Failure when it can't
+  // be read.
   explicit LineReader(const std::string& file, std::size_t longest = max_line_bytes);
   ~LineReader();
   LineReader(const LineReader&) = delete;

@@ -119,6 +119,43 @@ TEST_F(LineReaderTest, DamagedGzipDataIsNoticed) {
   EXPECT_THAT(read(file(packed)).back(), HasSubstr("is damaged"));
 }
 
+TEST_F(LineReaderTest, WhatFollowsAGzipMemberIsOneToo) {
+  const std::string first = gzipped("a\nb\n");
+  const std::string second = gzipped("c\n");
+  std::string damaged = second;
+  damaged[0] = 'x';
+  for (const std::string& behind :
+       {damaged, std::string("garbage"), std::string("c\n"), std::string(3, '\0'), "x" + second}) {
+    EXPECT_THAT(
+        read(file(first + behind)),
+        ElementsAre("1:a", "2:b", HasSubstr("something else than gzip data after 2 lines")));
+  }
+  for (std::size_t at = 0; at < second.size(); ++at) {
+    if (at >= 4 && at < 10) continue;  // its time and system, which say nothing of its content
+    damaged = second;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
+    const auto found = read(file(first + damaged));
+    EXPECT_THAT(found.back(), testing::AnyOf(HasSubstr("is damaged"), HasSubstr("is cut off")))
+        << at;
+  }
+  for (std::size_t size = 1; size < second.size(); ++size)
+    EXPECT_THAT(read(file(first + second.substr(0, size))).back(), HasSubstr("is cut off")) << size;
+}
+
+TEST_F(LineReaderTest, MembersMayBeLongerThanWhatIsReadAtOnce) {
+  std::string content;
+  for (std::uint64_t i = 0; i < 300'000; ++i)
+    content += std::to_string(i * 6364136223846793005U % 1'000'000'007U) + "\n";
+  const std::string packed = gzipped(content);
+  ASSERT_GT(packed.size(), 1U << 20);
+  LineReader reader(file(packed + packed));
+  while (reader.next()) {
+  }
+  EXPECT_EQ(reader.lines(), 600'000U);
+  EXPECT_EQ(reader.bytes(), 2 * content.size());
+  EXPECT_EQ(reader.position(), 2 * packed.size());
+}
+
 TEST_F(LineReaderTest, TooLongLinesArePassedOverWithoutBeingKept) {
   const std::string longest(1000, 'x');
   EXPECT_THAT(read(file(longest + "\n" + longest + "y\nb\n" + longest + "\r\n")),

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 namespace actionflows::test {
 namespace {
@@ -219,6 +220,20 @@ TEST(Interchange, AFailedExportLeavesNoFile) {
   EXPECT_EQ(done.exit_code, 1);
   EXPECT_FALSE(std::filesystem::exists(file));
   EXPECT_FALSE(std::filesystem::exists(file + ".partial"));
+}
+
+TEST(Interchange, WhatFollowsTheGzipDataIsReported) {
+  const Folder folder;
+  const std::string file = folder.path("runs.gz");
+  gzFile packed = ::gzopen(file.c_str(), "wb");
+  const std::string content = read_file(fixture("runs.ndjson"));
+  ::gzwrite(packed, content.data(), static_cast<unsigned>(content.size()));
+  ::gzclose(packed);
+  std::ofstream(file, std::ios::app) << "garbage";
+  const Finished done = run_program({"import", file, "--storage", file_in(folder)});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("something else than gzip data after 10 lines"));
+  EXPECT_THAT(done.out, StartsWith("10 lines read: 10 stored"));
 }
 
 TEST(Interchange, ATruncatedGzipFileIsImportedAsFarAsItGoesAndReported) {
