@@ -2,6 +2,8 @@
 // ACTIONFLOWS_IDLE_TIMEOUT) and shows its default in --help.
 #pragma once
 
+#include "cli/quantities.hpp"
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -27,23 +29,33 @@ inline std::string environment(const std::string& variable) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+// For what is read by a rule of its own, which is told where a value breaks it.
+template <class Quantity>
+CLI::Validator fitting() {
+  const auto refuse_odd = [](const std::string& text) {
+    return Quantity::parse(text) ? std::string()
+                                 : "\"" + text + "\" is not " + std::string(Quantity::rule);
+  };
+  return {refuse_odd, "", "fitting"};
+}
+
 // An option --`name` that reads into `value`, whose present value is the default. `kind` stands in
 // the help in place of the value: "FILE".
 template <class T>
 CLI::Option* add_flag(CLI::App& command, const std::string& name, T& value, std::string kind,
                       std::string description) {
-  return command.add_option("--" + name, value, std::move(description))
-      ->envname(variable_of(name))
-      ->type_name(std::move(kind))
-      ->capture_default_str();
+  CLI::Option* const option = command.add_option("--" + name, value, std::move(description))
+                                  ->envname(variable_of(name))
+                                  ->type_name(std::move(kind))
+                                  ->capture_default_str();
+  if constexpr (requires { T::rule; }) option->check(fitting<T>());
+  return option;
 }
 
 // For numbers, sizes and durations of which 0 makes no sense.
 inline CLI::Validator positive() {
   const auto refuse_zero = [](const std::string& text) {
-    const bool number = text.find_first_of("0123456789") != text.npos;  // else its form is told
-    return number && text.find_first_of("123456789") == text.npos ? "it must be more than 0"
-                                                                  : std::string();
+    return text.find_first_of("123456789") == text.npos ? "it must be more than 0" : std::string();
   };
   return {refuse_zero, "", "positive"};
 }

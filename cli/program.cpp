@@ -11,12 +11,16 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <string>
+#include <vector>
 
 namespace actionflows::cli {
 namespace {
 
 constexpr const char* footer =
-    "Each flag has a variable of the same name: --idle-timeout is ACTIONFLOWS_IDLE_TIMEOUT.\n"
+    "Each flag that shows one has a variable of the same name: --idle-timeout is\n"
+    "ACTIONFLOWS_IDLE_TIMEOUT. A DURATION is a whole number with ms, s, min, h or d (90s), a SIZE\n"
+    "one of bytes, or with KiB, MiB, GiB, kB, MB or GB (5MiB).\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 int fail(std::string_view what, int code) {
@@ -39,6 +43,14 @@ int act(const Action& action) {
   } catch (const std::exception& error) {
     return fail(error.what(), exit_failed);
   }
+}
+
+// The word that stands where the name of a command should; empty: there is none.
+std::string unknown_command(const CLI::App& app) {
+  const std::vector<CLI::App*> asked = app.get_subcommands();
+  if (!asked.empty()) return unknown_command(*asked.front());
+  const std::vector<std::string> rest = app.remaining();
+  return app.get_require_subcommand_min() == 0 || rest.empty() ? std::string() : rest.front();
 }
 
 }  // namespace
@@ -64,7 +76,10 @@ int run_program(int argc, const char* const* argv) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return program.exit(asked);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "actionflows: {}\nTry --help.\n", printable(error.what()));
+    const std::string word = unknown_command(program);
+    const std::string what =
+        word.empty() ? error.what() : fmt::format("\"{}\" is not the name of a command", word);
+    fmt::print(stderr, "actionflows: {}\nTry --help.\n", printable(what));
     return exit_wrong_usage;
   }
   return act(action);

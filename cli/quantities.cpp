@@ -22,6 +22,8 @@ constexpr std::array durations = {
     Unit{.name = "d", .factor = 86'400'000},
 };
 
+constexpr std::uint64_t longest_duration = 36'500 * durations.back().factor;
+
 // The first three pairs are only read: what is written is binary.
 constexpr std::array sizes = {
     Unit{.name = "kB", .factor = 1'000},
@@ -125,7 +127,7 @@ std::string printable(std::string_view text) {
 
 std::optional<Duration> Duration::parse(std::string_view text) {
   const auto parsed = parse_with_unit(text, durations);
-  if (!parsed) return std::nullopt;
+  if (!parsed || *parsed > longest_duration) return std::nullopt;
   return Duration{std::chrono::milliseconds(static_cast<std::int64_t>(*parsed))};
 }
 

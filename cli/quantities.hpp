@@ -26,8 +26,11 @@ std::string duration_text(std::chrono::nanoseconds duration);
 std::string printable(std::string_view text);
 
 // A duration as a setting: a whole number and ms, s, min, h or d; "0" alone is fine. Written with
-// the largest unit that leaves it whole, so that what is shown can be given.
+// the largest unit that leaves it whole, so that what is shown can be given. At most a century, so
+// that a few of them can be added to a time, in nanoseconds too.
 struct Duration {
+  static constexpr std::string_view rule =
+      "a whole number with ms, s, min, h or d, such as 90s, up to 36500d";
   std::chrono::milliseconds value{0};
 
   static std::optional<Duration> parse(std::string_view text);
@@ -37,6 +40,8 @@ struct Duration {
 // A size as a setting: a whole number of bytes, or with KiB, MiB, GiB, kB, MB, GB. Written with the
 // largest binary unit that leaves it whole.
 struct Size {
+  static constexpr std::string_view rule =
+      "a whole number of bytes, or with KiB, MiB, GiB, kB, MB or GB, such as 5MiB";
   std::uint64_t bytes = 0;
 
   static std::optional<Size> parse(std::string_view text);
@@ -45,6 +50,7 @@ struct Size {
 
 // A whole number as a setting: digits only. CLI11 alone would take -1 for a very large one.
 struct Count {
+  static constexpr std::string_view rule = "a whole number up to 9223372036854775807";
   std::uint64_t value = 0;
 
   static std::optional<Count> parse(std::string_view text);

@@ -56,8 +56,9 @@ TEST(Quantities, SettingsOfTimeNeedAUnit) {
   EXPECT_EQ(Duration::parse("7d"), Duration{7 * 24h});
   EXPECT_EQ(Duration::parse("10min"), Duration{10min});
   EXPECT_EQ(Duration::parse("0"), Duration{});
+  EXPECT_EQ(Duration::parse("36500d"), Duration{36'500 * 24h}) << "a century";
   for (const char* wrong : {"", "24", "h", "24 h", "-1s", "1.5h", "1hh", "99999999999999999999s",
-                            "9223372036854775807d"})
+                            "9223372036854775807d", "106751991167d", "36501d", "876001h"})
     EXPECT_EQ(Duration::parse(wrong), std::nullopt) << wrong;
 }
 

@@ -240,9 +240,11 @@ void add_access_flags(CLI::App& command, ServeFlags& flags) {
       ->delimiter(',')
       ->check(CLI::Validator(refuse_odd_origin, "", "origin"));
   add_flag(command, "token-idle-limit", flags.token_idle_limit, "DURATION",
-           "a session's token is refused after being idle for so long");
+           "a session's token is refused after being idle for so long")
+      ->check(positive());
   add_flag(command, "token-lifetime", flags.token_lifetime, "DURATION",
-           "and in any case this long after it was issued");
+           "and in any case this long after it was issued")
+      ->check(positive());
 }
 
 void add_bound_flags(CLI::App& command, ServeFlags& flags) {

@@ -158,6 +158,16 @@ TEST(Serve, KeysAreReadAgainOnASignal) {
   EXPECT_THAT(server.process().err(), Not(HasSubstr("-key\"")));
 }
 
+TEST(Serve, AFileOfKeysThatHasNoneIsSaid) {
+  for (const auto& [file, said] :
+       {std::pair("/dev/null", "there is no API key in /dev/null"),
+        std::pair("/", "can't read the API keys from /: it is a folder")}) {
+    const Finished done = run_program({"serve", "--port", "0", "--api-keys-file", file});
+    EXPECT_EQ(done.exit_code, 1);
+    EXPECT_THAT(done.err, HasSubstr(said));
+  }
+}
+
 TEST(Serve, ImportsBeforeItServes) {
   ServerProcess server({"--import", fixture("bad_runs.ndjson")});
   EXPECT_THAT(server.process().err(),
@@ -305,7 +315,12 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
       {"serve", "--max-record-bytes", "0"},
       {"serve", "--max-streams", "99999999999999999999"},
       {"serve", "--session-ttl", "1"},
+      {"serve", "--session-ttl", "106751991167d"},
+      {"serve", "--request-timeout", "106752d"},
       {"serve", "--request-timeout", "0s"},
+      {"serve", "--token-lifetime", "0"},
+      {"serve", "--token-lifetime", "106751991167d"},
+      {"serve", "--token-idle-limit", "0s"},
       {"serve", "--log-format", "xml"},
       {"serve", "--cors-origins", "*"},
       {"serve", "--cors-origins", "https://a.example/"},
@@ -317,6 +332,21 @@ TEST(Usage, WhatMakesNoSenseIsRefusedWithItsOwnCode) {
     EXPECT_THAT(done.err, StartsWith("actionflows: "));
     EXPECT_EQ(done.out, "");
   }
+}
+
+TEST(Usage, WhatIsWrongIsNamed) {
+  const auto told = [](const std::vector<std::string>& arguments) {
+    return run_program(arguments).err;
+  };
+  EXPECT_THAT(told({"dance"}), HasSubstr("\"dance\" is not the name of a command"));
+  EXPECT_THAT(told({"journal", "dance"}), HasSubstr("\"dance\" is not the name of a command"));
+  EXPECT_THAT(told({"journal"}), HasSubstr("subcommand is required"));
+  EXPECT_THAT(told({"serve", "--session-ttl", "1"}),
+              HasSubstr("--session-ttl: \"1\" is not a whole number with ms, s, min, h or d"));
+  EXPECT_THAT(told({"serve", "--session-ttl", "0s"}), HasSubstr("must be more than 0"));
+  EXPECT_THAT(told({"serve", "--body-limit", "5 elephants"}), HasSubstr("MiB"));
+  EXPECT_THAT(told({"serve", "--max-sessions", "-1"}), HasSubstr("\"-1\" is not a whole number"));
+  EXPECT_THAT(run_program({"serve", "--help"}).out, HasSubstr("ms, s, min, h or d"));
 }
 
 TEST(Usage, VariablesAreLikeFlagsAndFlagsHaveMoreSay) {
