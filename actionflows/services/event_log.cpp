@@ -208,7 +208,9 @@ Task<Verification> EventLog::verify(const SessionId& session, const Context& con
     }
     found = co_await compare(session, context);
     const EventList after = co_await storage_.read_events(session, newest, context);
-    if (after.last_sequence == before.last_sequence) co_return found;
+    if (after.first_sequence == before.first_sequence &&
+        after.last_sequence == before.last_sequence)
+      co_return found;
   }
   found.outcome = Verification::Outcome::busy;
   found.differences.clear();
@@ -218,7 +220,15 @@ Task<Verification> EventLog::verify(const SessionId& session, const Context& con
 Task<Verification> EventLog::compare(const SessionId& id, const Context& context) {
   Verification found;
   found.session = id;
-  const Replay replay = co_await this->replay(id, 0, context);
+  Replay replay;
+  try {
+    replay = co_await this->replay(id, 0, context);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    // There is nothing to hold the records against.
+    add_difference(found, error.record, error.message());
+    co_return found;
+  }
   found.events = replay.last_sequence();
   bool corrupt = false;
   const std::optional<Session> stored =

@@ -92,7 +92,7 @@ class EventLog {
                       const Context& context = Context::none());
 
   // Rebuilds the session from its log and compares every record, archived ones included. A record
-  // that can't be read is a difference.
+  // that can't be read is a difference, and so is a log that can't be replayed: then the only one.
   // not_found: there is neither a session nor a log.
   Task<Verification> verify(const SessionId& session, const Context& context = Context::none());
 

@@ -359,6 +359,41 @@ TEST_F(Planted, ManyDifferencesAreToldInPart) {
   for (const std::string& text : found) EXPECT_LE(text.size(), 500u);
 }
 
+TEST_F(Logs, ThatDoNotFitTogetherAreADifference) {
+  const auto verified = [&](const std::string& name, const std::string& type,
+                            const std::string& data) {
+    const SessionId id = make_session(name).session_id;
+    const std::string event =
+        R"({"type":")" + type + R"(","at":"2026-01-01T00:00:00.000Z","data":)" + data + "}";
+    run(driver().real().commit(Change(id, clock.now()).event(type, event)));
+    const Verification found = run(log.verify(id));
+    EXPECT_EQ(found.outcome, Outcome::different);
+    EXPECT_EQ(found.records, 0u);
+    EXPECT_EQ(found.differences.size(), 1u);
+    std::string text = found.differences.at(0);
+    for (auto at = text.find(id.str()); at != text.npos; at = text.find(id.str()))
+      text.replace(at, id.str().size(), "ID");
+    return text;
+  };
+  EXPECT_EQ(verified("other-1", "session:updated", R"("text")"),
+            "ID#2: event ID#2 (session:updated) does not hold the change it should: must be an "
+            "object, not a string");
+  EXPECT_EQ(verified("other-2", "session:updated", R"({"title":7})"),
+            "ID#2: event ID#2 (session:updated) does not hold the change it should: title: must "
+            "be a string, not a number");
+  EXPECT_EQ(verified("other-3", "session:created", "{}"),
+            "ID#2: event ID#2 (session:created) creates a session that is there");
+}
+
+TEST_F(Logs, WhoseBeginningGoesMeanwhileAreNotDifferent) {
+  populate();
+  int reads = 0;
+  driver().after = [&](Call call) -> Task<void> {
+    if (call == Call::read_events && ++reads == 1) co_await driver().real().prune_events(s, 2);
+  };
+  EXPECT_EQ(run(log.verify(s)).outcome, Outcome::pruned);
+}
+
 TEST_F(Logs, OfASessionThatKeepsChangingAreLeft) {
   driver().after = [&](Call call) -> Task<void> {
     if (call == Call::read)

@@ -16,14 +16,28 @@ namespace {
                 "replay", name);
 }
 
+[[noreturn]] void refuse(const Event& event, const std::string& why, const Issue& issue) {
+  const std::string path = to_string(issue.path);
+  refuse(event, why + ": " + (path.empty() ? "" : path + ": ") + issue.message);
+}
+
 template <class T>
 T decode(const Event& event, std::string_view data) {
   T value;
   Issues issues;
   if (!schema::schema_of<T>().decode(data, schema::Form::stored, value, issues, stored_limits))
-    refuse(event, "does not hold the record it should: " + to_string(issues.front().path) + ": " +
-                      issues.front().message);
+    refuse(event, "does not hold the record it should", issues.front());
   return value;
+}
+
+template <class T>
+void change(const Event& event, std::string_view data, T& record) {
+  try {
+    schema::schema_of<T>().patch(record, data);
+  } catch (const StorageError& error) {
+    if (error.code() != ErrorCode::corrupt || error.issues.empty()) throw;
+    refuse(event, "does not hold the change it should", error.issues.front());
+  }
 }
 
 }  // namespace
@@ -52,7 +66,7 @@ void Replay::apply_session(const Event& event, std::string_view data) {
     std::erase_if(chains_, [](const auto& entry) { return !entry.second.archived_at; });
     std::erase_if(steps_, [&](const auto& entry) { return !chains_.contains(entry.first.first); });
   } else {
-    schema::schema_of<Session>().patch(*session_, data);
+    change(event, data, *session_);
   }
 }
 
@@ -76,7 +90,7 @@ void Replay::apply_chain(const Event& event, std::string_view data) {
     chains_.erase(found);
     erase_steps(number);
   } else {
-    schema::schema_of<Chain>().patch(found->second, data);
+    change(event, data, found->second);
   }
 }
 
@@ -94,7 +108,7 @@ void Replay::apply_step(const Event& event, std::string_view data) {
   if (verb == "deleted") {
     steps_.erase(found);
   } else {
-    schema::schema_of<Step>().patch(found->second, data);
+    change(event, data, found->second);
   }
 }
 
