@@ -7,8 +7,8 @@
 #include "actionflows/services/session_service.hpp"
 #include "actionflows/services/step_service.hpp"
 #include "actionflows/storage/memory/memory_storage.hpp"
-#include "tests/support/slack.hpp"
 #include "tests/support/run.hpp"
+#include "tests/support/slack.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
