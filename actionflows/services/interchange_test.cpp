@@ -21,6 +21,7 @@ namespace actionflows {
 namespace {
 
 using test::run;
+using test::slack;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
