@@ -52,12 +52,15 @@ CLI::Option* add_flag(CLI::App& command, const std::string& name, T& value, std:
   return option;
 }
 
-// For numbers, sizes and durations of which 0 makes no sense.
-inline CLI::Validator positive() {
+// The same for numbers, sizes and durations of which 0 makes no sense.
+template <class T>
+void add_positive_flag(CLI::App& command, const std::string& name, T& value, std::string kind,
+                       std::string description) {
   const auto refuse_zero = [](const std::string& text) {
     return text.find_first_of("123456789") == text.npos ? "it must be more than 0" : std::string();
   };
-  return {refuse_zero, "", "positive"};
+  add_flag(command, name, value, std::move(kind), std::move(description))
+      ->check(CLI::Validator(refuse_zero, "", "positive"));
 }
 
 // An option that is given or not.

@@ -48,8 +48,7 @@ void add_import(CLI::App& program, Action& action) {
       "Store recorded runs or an export, one session a line (NDJSON). What is stored already stays "
       "as it is, so it can be repeated. A line that is refused is reported with its number and "
       "never stops the others; the exit code is 1 then. The limits count with --storage, and "
-      "should be "
-      "those of its server; a server that is talked to has its own.");
+      "should be those of its server; a server that is talked to has its own.");
   const auto flags = std::make_shared<ImportFlags>();
   command.add_option("FILE", flags->file, "plain or gzipped; - is standard input")
       ->type_name("FILE")

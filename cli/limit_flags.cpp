@@ -32,24 +32,20 @@ StorageOptions LimitFlags::storage_options() const {
 }
 
 void add_limit_flags(CLI::App& command, LimitFlags& flags) {
-  add_flag(command, "max-events", flags.max_events, "N", "in a session's log, until it is pruned")
-      ->check(positive());
-  add_flag(command, "max-chains", flags.max_chains, "N", "of a session, deleted ones included")
-      ->check(positive());
-  add_flag(command, "max-steps", flags.max_steps, "N", "of a chain, deleted ones included")
-      ->check(positive());
-  add_flag(command, "max-record-bytes", flags.max_record_bytes, "SIZE",
-           "of a session, chain, step or event's data as JSON")
-      ->check(positive());
-  add_flag(command, "session-ttl", flags.session_ttl, "DURATION",
-           "a session ends so long after its last activity")
-      ->check(positive());
-  add_flag(command, "log-retention", flags.log_retention, "DURATION",
-           "a log is kept so long after its newest event")
-      ->check(positive());
-  add_flag(command, "archive-retention", flags.archive_retention, "DURATION",
-           "an archived chain is kept so long")
-      ->check(positive());
+  add_positive_flag(command, "max-events", flags.max_events, "N",
+                    "in a session's log, until it is pruned");
+  add_positive_flag(command, "max-chains", flags.max_chains, "N",
+                    "of a session, deleted ones included");
+  add_positive_flag(command, "max-steps", flags.max_steps, "N",
+                    "of a chain, deleted ones included");
+  add_positive_flag(command, "max-record-bytes", flags.max_record_bytes, "SIZE",
+                    "of a session, chain, step or event's data as JSON");
+  add_positive_flag(command, "session-ttl", flags.session_ttl, "DURATION",
+                    "a session ends so long after its last activity");
+  add_positive_flag(command, "log-retention", flags.log_retention, "DURATION",
+                    "a log is kept so long after its newest event");
+  add_positive_flag(command, "archive-retention", flags.archive_retention, "DURATION",
+                    "an archived chain is kept so long");
 }
 
 }  // namespace actionflows::cli

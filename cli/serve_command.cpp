@@ -239,40 +239,31 @@ void add_access_flags(CLI::App& command, ServeFlags& flags) {
       ->default_str("")
       ->delimiter(',')
       ->check(CLI::Validator(refuse_odd_origin, "", "origin"));
-  add_flag(command, "token-idle-limit", flags.token_idle_limit, "DURATION",
-           "a session's token is refused after being idle for so long")
-      ->check(positive());
-  add_flag(command, "token-lifetime", flags.token_lifetime, "DURATION",
-           "and in any case this long after it was issued")
-      ->check(positive());
+  add_positive_flag(command, "token-idle-limit", flags.token_idle_limit, "DURATION",
+                    "a session's token is refused after being idle for so long");
+  add_positive_flag(command, "token-lifetime", flags.token_lifetime, "DURATION",
+                    "and in any case this long after it was issued");
 }
 
 void add_bound_flags(CLI::App& command, ServeFlags& flags) {
-  add_flag(command, "body-limit", flags.body_limit, "SIZE",
-           "of a request's body; of an import "
-           "256MiB")
-      ->check(positive());
-  add_flag(command, "max-connections", flags.max_connections, "N", "at the same time")
-      ->check(positive());
+  add_positive_flag(command, "body-limit", flags.body_limit, "SIZE",
+                    "of a request's body; of an import 256MiB");
+  add_positive_flag(command, "max-connections", flags.max_connections, "N", "at the same time");
   add_flag(command, "max-streams", flags.max_streams, "N", "at the same time");
-  add_flag(command, "request-timeout", flags.request_timeout, "DURATION",
-           "for a request's work in the storage; not of streams, imports, exports and "
-           "verifications")
-      ->check(positive());
-  add_flag(command, "header-timeout", flags.header_timeout, "DURATION",
-           "for a request's head to arrive")
-      ->check(positive());
-  add_flag(command, "idle-timeout", flags.idle_timeout, "DURATION",
-           "between two requests of a connection")
-      ->check(positive());
-  add_flag(command, "heartbeat", flags.heartbeat, "DURATION", "of streams with nothing to say")
-      ->check(positive());
-  add_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory")->check(positive());
-  add_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory")->check(positive());
+  add_positive_flag(command, "request-timeout", flags.request_timeout, "DURATION",
+                    "for a request's work in the storage; not of streams, imports, exports and "
+                    "verifications");
+  add_positive_flag(command, "header-timeout", flags.header_timeout, "DURATION",
+                    "for a request's head to arrive");
+  add_positive_flag(command, "idle-timeout", flags.idle_timeout, "DURATION",
+                    "between two requests of a connection");
+  add_positive_flag(command, "heartbeat", flags.heartbeat, "DURATION",
+                    "of streams with nothing to say");
+  add_positive_flag(command, "max-sessions", flags.max_sessions, "N", "kept in memory");
+  add_positive_flag(command, "max-bytes", flags.max_bytes, "SIZE", "kept in memory");
   add_limit_flags(command, flags.limits);
-  add_flag(command, "sweep-interval", flags.sweep_interval, "DURATION",
-           "between looks for what has expired")
-      ->check(positive());
+  add_positive_flag(command, "sweep-interval", flags.sweep_interval, "DURATION",
+                    "between looks for what has expired");
 }
 
 }  // namespace

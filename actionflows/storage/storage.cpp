@@ -116,19 +116,17 @@ Task<Storage::Outcome> Storage::transact(const SessionId& session, std::string o
     commit.may_repeat = !context.operation_id.empty();
     if (!commit.end_session)
       commit.activity = Activity{commit.at, commit.at + options_.session_ttl};
-    CommitResult result;
-    bool met_another = false;
+    std::optional<CommitResult> done;
     try {
-      result = co_await driver_->commit(commit);
+      done = co_await driver_->commit(commit);
     } catch (StorageError& error) {
       error.operation = operation;
       if (error.code() != ErrorCode::conflict) throw;
       // What stands there now can have the version, and be another record.
       if (context.expected_version && error.version_mismatch) throw;
-      met_another = true;
     }
-    if (!met_another) {
-      Outcome outcome = co_await outcome_of(session, result, context);
+    if (done) {
+      Outcome outcome = co_await outcome_of(session, *done, context);
       outcome.operation_id = operation_id;
       co_return outcome;
     }

@@ -19,9 +19,6 @@ using http::Method;
 using http::Request;
 using http::Response;
 
-constexpr std::string_view position_schema =
-    R"({"type":"integer","minimum":0,"maximum":9007199254740991})";
-
 constexpr Parameter after_parameter{"after", position_schema,
                                     "Events with greater sequence numbers."};
 

@@ -2,6 +2,7 @@
 
 #include "actionflows/json/writer.hpp"
 #include "server/api/call.hpp"
+#include "server/api/parameters.hpp"
 #include "server/api/views.hpp"
 
 #include <algorithm>
@@ -154,8 +155,6 @@ std::string parameter(std::string_view place, std::string_view name, std::string
 std::string parameters_of(const Endpoint& endpoint) {
   const Operation& operation = endpoint.operation;
   constexpr std::string_view text = R"({"type":"string"})";
-  constexpr std::string_view number =
-      R"({"type":"integer","minimum":0,"maximum":9007199254740991})";
   std::string out;
   const auto add = [&](const std::string& one) {
     if (!out.empty()) out += ',';
@@ -172,7 +171,8 @@ std::string parameters_of(const Endpoint& endpoint) {
   if (operation.comparable)
     add(parameter("header", "If-None-Match", text, "The version that is known, as in ETag."));
   if (operation.resumable)
-    add(parameter("header", "Last-Event-ID", number, "The last event seen: go on behind it."));
+    add(parameter("header", "Last-Event-ID", position_schema,
+                  "The last event seen: go on behind it."));
   if (operation.takes_version)
     add(parameter("header", "If-Match", text, "The version to change, as in ETag: else 412."));
   if (operation.repeatable)

@@ -12,6 +12,10 @@
 
 namespace actionflows::api {
 
+// Of a sequence number, or 0: up to what JavaScript can hold, as Query::number takes it.
+inline constexpr std::string_view position_schema =
+    R"({"type":"integer","minimum":0,"maximum":9007199254740991})";
+
 inline constexpr Parameter limit_parameter{
     "limit", R"({"type":"integer","minimum":1,"maximum":1000,"default":50})",
     "How many at the most. A page may hold fewer and still have a next one."};

@@ -22,6 +22,16 @@ using testing::StartsWith;
 // A storage of the program's own.
 std::string file_in(const Folder& folder) { return "sqlite:" + folder.path("own.db"); }
 
+// A file of ten runs.
+std::string gzipped_runs(const Folder& folder) {
+  std::string file = folder.path("runs.gz");
+  gzFile packed = ::gzopen(file.c_str(), "wb");
+  const std::string content = read_file(fixture("runs.ndjson"));
+  ::gzwrite(packed, content.data(), static_cast<unsigned>(content.size()));
+  ::gzclose(packed);
+  return file;
+}
+
 Finished import(const std::string& file, const ServerProcess& server) {
   return run_program({"import", file, "--server", server.url()});
 }
@@ -224,11 +234,7 @@ TEST(Interchange, AFailedExportLeavesNoFile) {
 
 TEST(Interchange, WhatFollowsTheGzipDataIsReported) {
   const Folder folder;
-  const std::string file = folder.path("runs.gz");
-  gzFile packed = ::gzopen(file.c_str(), "wb");
-  const std::string content = read_file(fixture("runs.ndjson"));
-  ::gzwrite(packed, content.data(), static_cast<unsigned>(content.size()));
-  ::gzclose(packed);
+  const std::string file = gzipped_runs(folder);
   std::ofstream(file, std::ios::app) << "garbage";
   const Finished done = run_program({"import", file, "--storage", file_in(folder)});
   EXPECT_EQ(done.exit_code, 1);
@@ -238,11 +244,7 @@ TEST(Interchange, WhatFollowsTheGzipDataIsReported) {
 
 TEST(Interchange, ATruncatedGzipFileIsImportedAsFarAsItGoesAndReported) {
   const Folder folder;
-  const std::string file = folder.path("runs.gz");
-  gzFile packed = ::gzopen(file.c_str(), "wb");
-  const std::string content = read_file(fixture("runs.ndjson"));
-  ::gzwrite(packed, content.data(), static_cast<unsigned>(content.size()));
-  ::gzclose(packed);
+  const std::string file = gzipped_runs(folder);
 
   const ServerProcess server;
   std::filesystem::resize_file(file, std::filesystem::file_size(file) - 9);
