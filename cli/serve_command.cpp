@@ -8,16 +8,18 @@
 #include "cli/open_storage.hpp"
 #include "cli/quantities.hpp"
 #include "cli/run_tasks.hpp"
+#include "cli/signal_watch.hpp"
 #include "server/app.hpp"
-
-#include <boost/asio/signal_set.hpp>
 
 #include <fmt/core.h>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <latch>
 #include <limits>
 #include <memory>
 #include <thread>
@@ -165,41 +167,50 @@ void log_listening(const App& app, const ServeFlags& flags, const Health& health
                          {"access", app.is_open() ? "open to this machine" : "API keys"}});
 }
 
-// Async-signal-safe: who asks a second time does not want to wait.
-void exit_at_once(int) { ::_exit(exit_failed); }
-
-// Takes the process's signals from its making on, so that none is lost between the moment the
-// server says that it listens and the moment it is waited for.
+// What the process is asked by signals. While it starts there is nothing to finish: they end it as
+// if nobody waited for them. Once it serves, SIGHUP reads the API keys again, and the others ask it
+// to stop; who asks a second time does not want to wait.
 class EndSignals {
  public:
-  EndSignals() : signals_(context_, SIGTERM, SIGINT, SIGHUP) {}
+  // From here on it serves: to be told before anybody hears of it. The server must outlive the
+  // wait.
+  void serve(App& app) { app_ = &app; }
 
-  // Returns when the process is asked to end.
-  void wait(App& app, const Log& log) {
-    wait_for_next(app);
-    context_.run();
-    signals_.clear();
-    // The keys serve nobody any more, and what is in flight is still to be finished.
-    std::signal(SIGHUP, SIG_IGN);
-    std::signal(SIGTERM, exit_at_once);
-    std::signal(SIGINT, exit_at_once);
-    log.info("stopping");
-  }
+  // Returns when the process is asked to stop.
+  void wait() const { asked_.wait(); }
 
  private:
-  void wait_for_next(App& app) {
-    signals_.async_wait([this, &app](const boost::system::error_code&, int signal) {
-      if (signal != SIGHUP) return;
-      app.reload();
-      wait_for_next(app);
-    });
+  void take(int signal) {
+    App* const app = app_;
+    if (app == nullptr) {
+      end_by(signal);
+    } else if (signal == SIGHUP) {
+      // The keys of a server that stops serve nobody any more.
+      if (!asked_.try_wait()) app->reload();
+    } else if (asked_.try_wait()) {
+      ::_exit(exit_failed);
+    } else {
+      asked_.count_down();
+    }
   }
 
-  boost::asio::io_context context_{1};
-  boost::asio::signal_set signals_;
+  // As the signal would have it: nohup's SIGHUP does nothing.
+  static void end_by(int signal) {
+    sigset_t only;
+    ::sigemptyset(&only);
+    ::sigaddset(&only, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+    ::raise(signal);
+    ::pthread_sigmask(SIG_BLOCK, &only, nullptr);
+  }
+
+  std::atomic<App*> app_ = nullptr;
+  std::latch asked_{1};
+  SignalWatch watch_{{SIGTERM, SIGINT, SIGHUP}, [this](int signal) { take(signal); }};
 };
 
 int run_serve(const ServeFlags& flags) {
+  EndSignals signals;
   const StorageChoice choice = choose_storage(flags.storage);
   const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
   for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
@@ -211,10 +222,11 @@ int run_serve(const ServeFlags& flags) {
   if (!flags.import.empty()) import_before_serving(flags.import, storage, log);
   // A log that nobody reads any more must not end the server.
   std::signal(SIGPIPE, SIG_IGN);
-  EndSignals signals;
   app.start();
+  signals.serve(app);
   log_listening(app, flags, health, log);
-  signals.wait(app, log);
+  signals.wait();
+  log.info("stopping");
   app.stop(stop_grace);
   log.info("stopped");
   return exit_done;

@@ -3,10 +3,11 @@
 #include "cli/flags.hpp"
 #include "cli/quantities.hpp"
 #include "cli/run_tasks.hpp"
+#include "cli/signal_watch.hpp"
 #include "cli/tail.hpp"
 #include "cli/target.hpp"
 
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fmt/core.h>
 
@@ -42,10 +43,8 @@ int run_tail(const TailFlags& flags) {
   client_options.api_key = read_api_key(flags.target);
 
   boost::asio::io_context context(1);
-  boost::asio::signal_set signals(context, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
-    if (!error) context.stop();
-  });
+  const SignalWatch watch({SIGINT, SIGTERM},
+                          [&](int) { boost::asio::post(context, [&] { context.stop(); }); });
   run_task(context, [&]() -> Task<void> {
     return follow(context.get_executor(), server, client_options, options, print_line, print_note);
   });

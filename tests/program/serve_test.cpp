@@ -1,6 +1,7 @@
 // Serve, end to end: what it says, how it stops, what it refuses; and wrong usage of all commands.
 #include "actionflows/base/encoding.hpp"
 #include "tests/program/process.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -10,7 +11,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -185,6 +189,22 @@ TEST(Serve, LimitsAreThoseThatAreAskedFor) {
     ServerProcess server({flag, "2", "--import", fixture("runs.ndjson")});
     EXPECT_THAT(server.process().err(), HasSubstr(refusal)) << flag;
   }
+}
+
+TEST(Serve, ASignalWhileItStartsEndsItAsItWould) {
+  const Folder folder;
+  const std::string pipe = folder.path("runs");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  Process server({"serve", "--port", "0", "--import", pipe});
+  int writer = -1;  // which it waits for, once it imports
+  ASSERT_TRUE(wait_until([&] {
+    writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK);
+    return writer != -1;
+  }));
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 128 + SIGTERM);
+  EXPECT_EQ(server.err(), "");
+  ::close(writer);
 }
 
 TEST(Serve, DoesNotServeWithoutTheFileItIsToImport) {
