@@ -446,7 +446,7 @@ Task<Session> Storage::present_session(const SessionId& id, const std::string& o
 
 const Event& repeated_event(const Storage::Outcome& outcome,
                             std::initializer_list<std::string_view> types, std::string_view id,
-                            const std::string& operation) {
+                            std::string_view operation) {
   if (!outcome.repeated.empty()) {
     const Event& event = outcome.repeated.front();
     const std::string about = event.step_id    ? event.step_id->str()
@@ -458,11 +458,11 @@ const Event& repeated_event(const Storage::Outcome& outcome,
   throw_used_otherwise(outcome, operation, id);
 }
 
-void throw_used_otherwise(const Storage::Outcome& outcome, const std::string& operation,
+void throw_used_otherwise(const Storage::Outcome& outcome, std::string_view operation,
                           std::string_view id) {
   throw failure(ErrorCode::conflict,
                 "the operation id " + outcome.operation_id + " was used for another call",
-                operation, std::string(id));
+                std::string(operation), std::string(id));
 }
 
 }  // namespace actionflows

@@ -119,14 +119,14 @@ Session active_as(const CommitResult& result, Session session);
 // ---- repeated operations. Answering one that asks for something else than its first run did would
 // pass over what it asks for: these throw conflict.
 
-[[noreturn]] void throw_used_otherwise(const Storage::Outcome& outcome,
-                                       const std::string& operation, std::string_view id = {});
+[[noreturn]] void throw_used_otherwise(const Storage::Outcome& outcome, std::string_view operation,
+                                       std::string_view id = {});
 
 // The event that names what an earlier run of a repeated operation did: the first of its events. It
 // must be one of `types`, and about the record `id` where one is given.
 const Event& repeated_event(const Storage::Outcome& outcome,
                             std::initializer_list<std::string_view> types, std::string_view id,
-                            const std::string& operation);
+                            std::string_view operation);
 
 // The record that a repeated operation made, as its event holds it. Throws corrupt.
 template <class T>
