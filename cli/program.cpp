@@ -53,6 +53,18 @@ std::string unknown_command(const CLI::App& app) {
   return app.get_require_subcommand_min() == 0 || rest.empty() ? std::string() : rest.front();
 }
 
+// A variable whose value does not fit is refused like a flag's; newer CLI11 passes over it.
+void take_refused_variables(CLI::App& command) {
+  for (CLI::Option* const option : command.get_options()) {
+    if (option->get_envname().empty() || !option->empty()) continue;
+    const std::string value = environment(option->get_envname());
+    if (value.empty()) continue;
+    option->add_result(value);
+    option->run_callback();  // throws
+  }
+  for (CLI::App* const asked : command.get_subcommands()) take_refused_variables(*asked);
+}
+
 }  // namespace
 
 int run_program(int argc, const char* const* argv) {
@@ -73,6 +85,7 @@ int run_program(int argc, const char* const* argv) {
   add_journal(program, action);
   try {
     program.parse(argc, argv);
+    take_refused_variables(program);
   } catch (const CLI::Success& asked) {  // --help, --version
     return program.exit(asked);
   } catch (const CLI::ParseError& error) {
