@@ -235,7 +235,8 @@ TEST_F(SqliteJournalTest, ABitFlippedInTheDefinitionOfATableDoesNotKeepItFromBei
     SCOPED_TRACE("byte " + std::to_string(at));
     expect_sound_prefix(*journal, written, true);
     EXPECT_NE(journal->damage(), "");
-    EXPECT_GT(append(*journal, written), journal->entries().size());
+    const std::size_t kept = journal->entries().size();
+    EXPECT_GT(append(*journal, written), kept);
   }
 }
 
