@@ -210,7 +210,7 @@ class EndSignals {
 };
 
 int run_serve(const ServeFlags& flags) {
-  EndSignals signals;
+  EndSignals signals;  // before the storage starts threads: they leave signals to it
   const StorageChoice choice = choose_storage(flags.storage);
   const Log log = log_to_stderr(parse_log_format(flags.log_format).value());
   for (const std::string& note : choice.notes) log.warn("setting_not_used", {{"what", note}});
